@@ -1,0 +1,111 @@
+"""A robust level and scale per signal: what is far from the usual level, by the usual spread, is unlikely.
+
+Guarantee: one window moves level and scale by a bounded amount (its residual is clipped), so an outlier does not
+become the baseline, yet a lasting shift is adopted within a few hundred windows. The tail is Student's t, whose
+degrees of freedom grow with the history: short histories have wide bands instead of false alarms. A row is cold, and
+says nothing, for its first ``min_history`` windows. 4 float64 and one int64 of state a row.
+
+Symbols: x value, m level, d mean absolute residual, s = d·√(π/2) scale, z = (x − m)/s, a learning rate.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from math import pi, sqrt
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtr, stdtrit
+
+from detectors.protocol import Floats, Mask, Scores, State, StateVersionError
+
+_TO_SIGMA = sqrt(pi / 2)
+_LEAST_P = 1e-300
+_GROWN = 32  # windows after which the tail no longer changes
+
+
+def _freedom(seen: npt.NDArray[np.int64]) -> Floats:
+    """Degrees of freedom of the tail after so many windows: 2 … 8."""
+    return np.clip(seen / 4.0, 2.0, _GROWN / 4.0)
+
+
+@cache
+def _t_quantiles(p: float) -> Floats:
+    """Half-width of the central 1 − p band in scales, by windows seen (0 … _GROWN)."""
+    found: Floats = -stdtrit(_freedom(np.arange(_GROWN + 1)), p / 2)
+    return found
+
+
+
+@dataclass(frozen=True, slots=True)
+class LevelDetector:
+    """Parameters of the level detector; rates are per window."""
+
+    level_rate: float = 0.03
+    scale_rate: float = 0.02
+    clip: float = 3.0
+    min_history: int = 20
+    relative_floor: float = 0.01
+    band_p: float = 0.01
+
+    version: ClassVar[str] = "level/1"
+    fields: ClassVar[Mapping[str, npt.DTypeLike]] = {
+        "seen": np.int64,
+        "level": np.float64,
+        "spread": np.float64,
+        "reach": np.float64,
+        "last": np.float64,
+    }
+    slow: ClassVar[frozenset[str]] = frozenset()
+
+    def empty(self, rows: int) -> State:
+        return State(self.version, {name: np.zeros(rows, dtype) for name, dtype in self.fields.items()})
+
+    def check(self, state: State) -> None:
+        """Raises StateVersionError when ``state`` is not this detector's."""
+        if state.version != self.version or state.arrays.keys() != self.fields.keys():
+            raise StateVersionError(
+                f"state of version {state.version} with {sorted(state.arrays)} cannot be read by {self.version}, "
+                f"which needs {sorted(self.fields)}"
+            )
+
+    def step(self, state: State, values: Floats, mask: Mask, now: float) -> Scores:
+        at = np.flatnonzero(mask)
+        arrays = state.arrays
+        x = values[at]
+        seen, m, d, reach = (arrays[name][at] for name in ("seen", "level", "spread", "reach"))
+        s = self._scale(m, d, reach)
+        freedom = _freedom(seen)
+        warm = seen >= self.min_history
+        with np.errstate(over="ignore"):
+            z = np.clip((x - m) / s, -1e60, 1e60)
+        p = np.maximum(2.0 * stdtr(freedom, -np.abs(z)), _LEAST_P)
+        half = _t_quantiles(self.band_p)[np.minimum(seen, _GROWN)] * s
+        scores = Scores(*(np.full(values.shape, np.nan) for _ in range(4)))
+        known = seen > 0
+        scores.expected[at] = np.where(known, m, x)
+        scores.lower[at] = np.where(known, m - half, x)
+        scores.upper[at] = np.where(known, m + half, x)
+        scores.surprise[at] = np.where(warm, -np.log10(p), 0.0)
+        self._learn(arrays, at, x, s)
+        return scores
+
+    def _scale(self, m: Floats, d: Floats, reach: Floats) -> Floats:
+        """s, not below a share of the level or of the largest value seen, and never zero."""
+        floor = self.relative_floor * np.maximum(np.abs(m), reach)
+        return np.maximum(np.maximum(d * _TO_SIGMA, floor), 1e-9)
+
+    def _learn(self, arrays: dict[str, npt.NDArray[np.generic]], at: npt.NDArray[np.intp], x: Floats, s: Floats) -> None:
+        seen, m, d, reach = (arrays[name][at] for name in ("seen", "level", "spread", "reach"))
+        young = seen < self.min_history // 2
+        r = x - m
+        clipped = np.where(young, r, np.clip(r, -self.clip * s, self.clip * s))
+        a = np.maximum(self.level_rate, 1.0 / (seen + 1.0))
+        b = np.maximum(self.scale_rate, 1.0 / np.maximum(seen, 1.0))
+        arrays["level"][at] = np.where(seen == 0, x, m + a * clipped)
+        arrays["spread"][at] = np.where(seen == 0, 0.0, d + b * (np.abs(clipped) - d))
+        above = np.maximum(np.abs(x) - reach, 0.0)
+        arrays["reach"][at] = np.where(young, np.maximum(np.abs(x), reach), reach * 0.999 + self.scale_rate * above)
+        arrays["last"][at] = x
+        arrays["seen"][at] = seen + 1

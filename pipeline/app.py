@@ -1,0 +1,126 @@
+"""The composition root: reads top to bottom in the order of the data.
+
+``create`` makes the Faust app of a worker: the windowed agents (shard services) of its roles, then the ordinary
+agents. ``faust -A pipeline.app`` finds it as ``app``, made from the environment.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+from mode import CrashingSupervisor
+
+from pipeline.codecs.registry import input_codec
+from pipeline.codecs.series_table import Limits
+from pipeline.flow.config import FlowConfig
+from pipeline.flow.correlate import CorrelateChain
+from pipeline.flow.ingest import IngestChain
+from pipeline.flow.score import ScoreChain
+from pipeline.records import to_us
+from pipeline.settings import Settings, load
+from pipeline.streams import endpoints, incident_state
+from pipeline.streams.shard import ShardService, Stage
+from pipeline.streams.watchdog import BrokerProbe
+from pipeline.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """An app and what runs in it."""
+
+    app: faust.App
+    shards: tuple[ShardService, ...]
+    probe: BrokerProbe
+    telemetry: Telemetry
+
+
+def create(settings: Settings) -> Worker:
+    """Everything that a worker runs, nothing started yet."""
+    telemetry = Telemetry()
+    flow = flow_config(settings)
+    formats = {source.topic: source.format for source in settings.inputs}
+
+    # telemetry in: points → columnar blocks of raw values, by workload
+    ingest = Stage(
+        role="ingest",
+        topics=tuple(formats),
+        state_topic="ingest.state",
+        chain=lambda topic, partition: IngestChain(
+            f"{topic}/{partition}", input_codec(formats[topic], flow.limits), flow
+        ),
+    )
+    # raw values → windows → baseline → score → anomalies
+    score = Stage(
+        role="score",
+        topics=(settings.topic("signals"),),
+        state_topic="score.state",
+        chain=lambda topic, partition: ScoreChain(partition, flow),
+    )
+    # anomalies → incidents out
+    correlate = Stage(
+        role="correlate",
+        topics=(settings.topic("anomalies"),),
+        state_topic="correlate.state",
+        chain=lambda topic, partition: CorrelateChain(partition, flow),
+    )
+    stages = [stage for stage in (ingest, score, correlate) if stage.role in settings.worker.roles]
+
+    app = _faust_app(settings)
+    shards = tuple(ShardService(stage, settings, telemetry) for stage in stages)
+    probe = BrokerProbe(settings)
+    for service in (probe, *shards):
+        app.service(service)
+    # incidents → the newest state of each, compacted
+    if "correlate" in settings.worker.roles:
+        incident_state.register(app, settings)
+    endpoints.register(app, shards, telemetry)
+    return Worker(app, shards, probe, telemetry)
+
+
+def flow_config(settings: Settings) -> FlowConfig:
+    """What the chains need of the settings."""
+    time, limits = settings.time, settings.limits
+    window_us = to_us(time.window_seconds)
+    sources = [f"{s.topic}/{p}" for s in settings.inputs for p in range(settings.partitions(s.topic))]
+    return FlowConfig(
+        sources=tuple(sources),
+        signal_partitions=settings.partitions(settings.topic("signals")),
+        anomaly_partitions=settings.partitions(settings.topic("anomalies")),
+        window_us=window_us,
+        window_us_by_kind={kind: to_us(seconds) for kind, seconds in time.window_seconds_by_kind.items()},
+        lateness_us=to_us(time.allowed_lateness_seconds),
+        max_future_us=to_us(time.max_future_seconds),
+        max_past_us=to_us(time.max_past_seconds),
+        scope_attributes=settings.incidents.scope_attributes,
+        limits=Limits(limits.max_attributes, limits.max_attribute_bytes, limits.max_series),
+        policy=settings.detection,
+        join_us=settings.incidents.join_windows * window_us,
+        resolve_us=settings.incidents.resolve_windows * window_us,
+    )
+
+
+def _faust_app(settings: Settings) -> faust.App:
+    """The frame. Shard services have consumer groups of their own; this one belongs to the ordinary agents."""
+    return faust.App(
+        f"{settings.topic_prefix}agents",
+        broker=[f"kafka://{host.strip()}" for host in settings.broker.bootstrap.split(",")],
+        broker_session_timeout=settings.broker.session_timeout_seconds,
+        broker_heartbeat_interval=max(settings.broker.session_timeout_seconds / 5, 0.5),
+        broker_max_poll_interval=300.0,
+        store="memory://",
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        agent_supervisor=CrashingSupervisor,
+        web_host=settings.http.host,
+        web_bind=settings.http.host,
+        web_port=settings.http.port,
+        worker_redirect_stdouts=False,
+        autodiscover=False,
+    )
+
+
+def __getattr__(name: str) -> Any:
+    """``app`` for ``faust -A pipeline.app``; made on demand, so that importing this module reads no configuration."""
+    if name == "app":
+        return create(load()).app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,192 @@
+"""JSON points: one object, an array of objects, or NDJSON in a message.
+
+Guarantee: a message is used whole or refused whole, except that single points of an array or NDJSON may be refused
+for their limits; whatever is refused is named. A message is never joined with its neighbour.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from pipeline.codecs.series_table import BadPoint, Limits, SeriesTable
+from pipeline.records import US, Kind, Message, PointColumns, Rejection, Series
+
+_KINDS = {None: Kind.GAUGE, "gauge": Kind.GAUGE, "counter": Kind.COUNTER, "delta": Kind.DELTA}
+
+
+class _Point(msgspec.Struct, gc=False):
+    ts: float | str
+    name: str
+    value: float
+    unit: str | None = None
+    kind: str | None = None
+    attributes: msgspec.Raw = msgspec.Raw(b"")
+
+
+_one = msgspec.json.Decoder(_Point)
+_many = msgspec.json.Decoder(list[_Point])
+_attributes = msgspec.json.Decoder(dict[str, str | bool | int | float | None])
+
+
+class JsonPoints:
+    """Decodes ``{"ts", "name", "value", "unit"?, "kind"?, "attributes"?}`` (see docs/schema/point.json)."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.table = SeriesTable(limits)
+        self._refused: dict[Any, BadPoint] = {}
+
+    def decode(self, messages: Sequence[Message]) -> PointColumns:
+        """Columns of all points; RFC 3339 times without an offset are read as UTC."""
+        self.table.forget_if_full()
+        self._refused.clear()
+        rejections: list[Rejection] = []
+        try:
+            points = [_one.decode(message.value) for message in messages]  # type: ignore[arg-type]
+            owner: Any = np.arange(len(points), dtype=np.int32)
+        except (msgspec.MsgspecError, TypeError, UnicodeDecodeError):
+            points, owner = _decode_each(messages, rejections)
+            owner = np.array(owner, np.int32)
+        return self._columns(points, owner, rejections)
+
+    def _columns(self, points: list[_Point], owner: Any, rejections: list[Rejection]) -> PointColumns:
+        index = self.table.index
+        series = np.empty(len(points), np.int32)
+        bad: dict[int, BadPoint] = {}
+        for row, point in enumerate(points):
+            key = (point.name, point.kind, point.unit, bytes(point.attributes))
+            number = index.get(key)
+            if number is None:
+                try:
+                    number = self._new_series(key)
+                except BadPoint as error:
+                    bad[row] = error
+                    number = -1
+            series[row] = number
+        times, values = _times(points, bad), np.array([point.value for point in points], np.float64)
+        finite = np.isfinite(values)
+        keep = finite & (series >= 0)
+        if bad:
+            keep[list(bad)] = False
+            rejections.extend(_reject(bad, owner, keep))
+        columns = PointColumns(owner, series, times, values, rejections=rejections)
+        if not finite.all():
+            columns.dropped["not_finite"] = int((~finite).sum())
+        return columns if keep.all() else _filtered(columns, keep)
+
+    def _new_series(self, key: tuple[str, str | None, str | None, bytes]) -> int:
+        known = self._refused.get(key)
+        if known is not None:
+            raise known
+        name, kind, unit, raw = key
+        try:
+            if kind not in _KINDS:
+                raise BadPoint("bad_kind", f"kind is {kind!r}; use gauge, counter or delta")
+            return self.table.add(key, Series(name, unit or "", _KINDS[kind], _read_attributes(raw)))
+        except BadPoint as error:
+            self._refused[key] = error
+            raise
+
+
+def _read_attributes(raw: bytes) -> tuple[tuple[str, str], ...]:
+    if raw in (b"", b"null"):
+        return ()
+    try:
+        found = _attributes.decode(raw)
+    except msgspec.MsgspecError as error:
+        raise BadPoint("bad_attributes", f"attributes must be strings, numbers or booleans by name: {error}") from None
+    return tuple(sorted((name, _text(value)) for name, value in found.items() if value is not None))
+
+
+def _text(value: str | bool | int | float) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _times(points: list[_Point], bad: dict[int, BadPoint]) -> Any:
+    try:
+        seconds = np.array([point.ts for point in points], np.float64)
+    except ValueError:
+        return _mixed_times(points, bad)
+    if seconds.size and not (np.abs(seconds) < 1e11).all():
+        for row in np.flatnonzero(~(np.abs(seconds) < 1e11)).tolist():
+            bad[row] = BadPoint("bad_time", f"ts is {points[row].ts!r}; give seconds since 1970, not milliseconds")
+        seconds = np.where(np.abs(seconds) < 1e11, seconds, 0.0)
+    return np.rint(seconds * US).astype(np.int64)
+
+
+def _mixed_times(points: list[_Point], bad: dict[int, BadPoint]) -> Any:
+    times = np.zeros(len(points), np.int64)
+    for row, point in enumerate(points):
+        try:
+            times[row] = _one_time(point.ts)
+        except (ValueError, OverflowError):
+            detail = f"ts is {point.ts!r}; give seconds since 1970 or an RFC 3339 time"
+            bad.setdefault(row, BadPoint("bad_time", detail))
+    return times
+
+
+def _one_time(ts: float | str) -> int:
+    if not isinstance(ts, str):
+        if not abs(ts) < 1e11:
+            raise ValueError(ts)
+        return round(ts * US)
+    moment = datetime.fromisoformat(ts)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * US + since.microseconds
+
+
+def _decode_each(messages: Sequence[Message], rejections: list[Rejection]) -> tuple[list[_Point], list[int]]:
+    points: list[_Point] = []
+    owner: list[int] = []
+    for number, message in enumerate(messages):
+        value = message.value
+        if not value or not value.strip():
+            rejections.append(Rejection(number, "empty", "the message has no value; send a JSON point"))
+            continue
+        try:
+            found = _decode_message(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            rejections.append(Rejection(number, "undecodable", f"not a JSON point, an array of points or NDJSON: {error}"))
+            continue
+        points.extend(found)
+        owner.extend([number] * len(found))
+    return points, owner
+
+
+def _decode_message(value: bytes) -> list[_Point]:
+    start = value.lstrip()[:1]
+    if start == b"[":
+        return _many.decode(value)
+    try:
+        return [_one.decode(value)]
+    except msgspec.DecodeError:
+        if start != b"{" or b"\n" not in value.strip():
+            raise
+    return [_one.decode(line) for line in value.splitlines() if line.strip()]
+
+
+def _reject(bad: dict[int, BadPoint], owner: Any, keep: Any) -> list[Rejection]:
+    """One rejection per message and reason; ``whole`` when no point of the message is left."""
+    alive = set(owner[keep].tolist())
+    found: dict[tuple[int, str], Rejection] = {}
+    for row, error in bad.items():
+        number = int(owner[row])
+        found.setdefault((number, error.reason), Rejection(number, error.reason, error.detail, number not in alive))
+    return list(found.values())
+
+
+def _filtered(columns: PointColumns, keep: Any) -> PointColumns:
+    return PointColumns(
+        columns.message[keep],
+        columns.series[keep],
+        columns.time_us[keep],
+        columns.value[keep],
+        rejections=columns.rejections,
+        dropped=columns.dropped,
+    )

@@ -1,0 +1,68 @@
+"""Series seen by a codec, numbered from 0, so that a batch refers to a series by a small integer.
+
+Guarantee: a number means the same series until ``generation`` changes; the table never holds more than
+``Limits.max_series`` series for longer than one batch.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from pipeline.records import Series
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what a producer may send; beyond them a point is refused."""
+
+    max_attributes: int = 64
+    max_attribute_bytes: int = 1024
+    max_series: int = 1_000_000
+
+
+class SeriesTable:
+    """``series[i]`` is series number i; ``index`` finds it by the key a codec chose (any hashable of the raw bytes)."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.series: list[Series] = []
+        self.index: dict[Hashable, int] = {}
+        self.generation = 0
+
+    def add(self, key: Hashable, series: Series) -> int:
+        """Number a new series; raises BadPoint when its name or attributes break the limits."""
+        self._check(series)
+        number = len(self.series)
+        self.series.append(series)
+        self.index[key] = number
+        return number
+
+    def forget_if_full(self) -> None:
+        """Start over when full. Call before a batch, never inside one."""
+        if len(self.series) >= self.limits.max_series:
+            self.series.clear()
+            self.index.clear()
+            self.generation += 1
+
+    def _check(self, series: Series) -> None:
+        limits = self.limits
+        if not series.name:
+            raise BadPoint("bad_name", "the metric name is empty; give each point a name")
+        if len(series.attributes) > limits.max_attributes:
+            raise BadPoint(
+                "too_many_attributes", f"{len(series.attributes)} attributes; at most {limits.max_attributes} are taken"
+            )
+        for text in (series.name, *(part for pair in series.attributes for part in pair)):
+            if len(text) * 4 > limits.max_attribute_bytes and len(text.encode()) > limits.max_attribute_bytes:
+                raise BadPoint(
+                    "huge_attribute",
+                    f"{text[:32]!r}… has {len(text.encode())} bytes; at most {limits.max_attribute_bytes} are taken",
+                )
+
+
+class BadPoint(ValueError):
+    """A point or message that cannot be used; ``reason`` is the counted one, the message says what would be right."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail

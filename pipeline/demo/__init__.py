@@ -1,0 +1,1 @@
+"""Demo: a small real system to watch."""

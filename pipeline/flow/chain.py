@@ -1,0 +1,54 @@
+"""What every chain offers to the shard service and to replay."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pipeline.records import Message, Output, Snapshot
+
+
+class UnreadableState(ValueError):
+    """A checkpoint cannot be read by this version; the message says what to do."""
+
+
+class Chain(Protocol):
+    """The state and the logic of one shard.
+
+    Guarantee: for the same messages in the same order the same records come out, however the messages are cut into
+    batches; ``restore`` of a snapshot followed by all messages from its ``offset`` on equals never having stopped
+    (records that were sent already are sent again, and recognised by their sequence).
+    """
+
+    def apply(self, messages: Sequence[Message]) -> Output:
+        """Take messages of the shard's partition, in offset order."""
+        ...
+
+    def flush(self, *, idle: bool = False) -> Output:
+        """Let out what is held back only for efficiency, and say how far event time is.
+
+        ``idle``: the partition was read to its end and stayed silent for long enough to say so.
+        """
+        ...
+
+    def watermark_us(self) -> int:
+        """Event time that is complete (NO_TIME before any)."""
+        ...
+
+    def gauges(self) -> dict[str, float]:
+        """Figures about the state, for display."""
+        ...
+
+    def snapshot(self, *, full: bool) -> Snapshot:
+        """The state now; only call right after ``flush``."""
+        ...
+
+    def saved(self) -> None:
+        """The last snapshot is safe: the next one may leave out what did not change since."""
+        ...
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Become the state saved. Raises UnreadableState."""
+        ...
+
+    def lost_history(self) -> None:
+        """The log was cut off below our place: go on from where it starts now, without asking for what is gone."""
+        ...

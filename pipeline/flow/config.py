@@ -1,0 +1,34 @@
+"""What the chains need to know, as one frozen value; the rim makes it from the settings."""
+
+from dataclasses import dataclass, field
+
+from pipeline.codecs.series_table import Limits
+from pipeline.policies import DetectorPolicy
+from pipeline.records import US, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class FlowConfig:
+    """Times in microseconds; ``sources`` are the input partitions (``topic/partition``) that feed ``calm.signals``."""
+
+    sources: tuple[str, ...]
+    signal_partitions: int
+    anomaly_partitions: int
+    window_us: int = 10 * US
+    window_us_by_kind: dict[Kind, int] = field(default_factory=dict)
+    lateness_us: int = 5 * US
+    max_future_us: int = 300 * US
+    max_past_us: int = 86_400 * US
+    scope_attributes: tuple[str, ...] = ("deployment.environment.name", "k8s.cluster.name")
+    limits: Limits = Limits()
+    policy: DetectorPolicy = DetectorPolicy()
+    join_us: int = 60 * US
+    resolve_us: int = 30 * US
+
+    def window_of(self, kind: Kind) -> int:
+        """Length of the windows of signals of this kind."""
+        return self.window_us_by_kind.get(kind, self.window_us)
+
+    def signal_shards(self) -> tuple[str, ...]:
+        """Names of the shards that feed ``calm.anomalies``."""
+        return tuple(f"signals/{partition}" for partition in range(self.signal_partitions))

@@ -1,0 +1,153 @@
+"""The correlate chain: anomalies of one ``calm.anomalies`` partition to incident transitions.
+
+Guarantee: anomalies are applied in event-time order once every shard that writes here has passed their time; what
+comes out depends on the log's contents alone. Checkpoints work as in the score chain.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from pipeline.codecs import anomaly_event, incident_event
+from pipeline.flow.chain import UnreadableState
+from pipeline.flow.config import FlowConfig
+from pipeline.incidents.grouping import Grouping, Open
+from pipeline.records import NO_TIME, Anomaly, Incident, Member, Message, Output, Produced, Snapshot
+from pipeline.windows.progress import Progress
+
+_VERSION = "correlate/1"
+
+
+class CorrelateChain:
+    """The shard of partition ``partition`` of ``calm.anomalies``."""
+
+    def __init__(self, partition: int, config: FlowConfig) -> None:
+        self._name = f"anomalies/{partition}"
+        self._config = config
+        self._progress = Progress(config.signal_shards(), 0)
+        self._grouping = Grouping(config.join_us, config.resolve_us)
+        self._pending: dict[int, list[Anomaly]] = {}
+        self._closed_us = NO_TIME
+        self._offset = 0
+        self._waiting: deque[tuple[int, int, Any]] = deque()  # (step, offset, progress before)
+
+    def apply(self, messages: Sequence[Message]) -> Output:
+        out = Output()
+        for message in messages:
+            before = self._progress.dump()
+            self._offset = message.offset + 1
+            try:
+                arrival = anomaly_event.decode(message)
+            except anomaly_event.BadEvent as error:
+                self._dead_letter(message, str(error), out)
+                continue
+            self._take(arrival, message.offset, before, out)
+            self._advance(out)
+        return out
+
+    def _take(self, arrival: anomaly_event.Arrival, offset: int, before: Any, out: Output) -> None:
+        if not self._progress.accepts(arrival.source, arrival.start):
+            out.count("notice", "gap")
+            return
+        anomaly = arrival.anomaly
+        applied = self._progress.applied(arrival.source)
+        if anomaly is not None:
+            if applied is not None and arrival.start < applied:
+                out.count("notice", "sent_again")
+                return
+            if anomaly.step_us > self._closed_us:
+                self._pending.setdefault(anomaly.step_us, []).append(anomaly)
+                self._waiting.append((anomaly.step_us, offset, before))
+        self._progress.advance(arrival.source, arrival.end, arrival.progress_us, idle=False)
+
+    def _advance(self, out: Output) -> None:
+        """Apply what the watermark has passed: anomalies and timers, each at its event time."""
+        watermark = self._progress.watermark_us
+        if watermark <= self._closed_us:
+            return
+        for step_us in sorted(step for step in self._pending if step <= watermark):
+            self._timers(step_us - 1, out)
+            found = sorted(self._pending.pop(step_us), key=lambda a: (a.signal.id, a.revision))
+            self._emit(self._grouping.step(found, step_us), out)
+        self._timers(watermark, out)
+        self._closed_us = watermark
+        while self._waiting and self._waiting[0][0] <= watermark:
+            self._waiting.popleft()
+
+    def _timers(self, until_us: int, out: Output) -> None:
+        while (due := self._grouping.next_deadline()) is not None and due <= until_us:
+            self._emit(self._grouping.step((), due), out)
+
+    def _emit(self, incidents: Sequence[Incident], out: Output) -> None:
+        for incident in incidents:
+            value, headers = incident_event.encode(incident)
+            out.count("incident", incident.transition)
+            out.records.append(Produced("incidents", value, incident.id.encode(), headers=headers))
+
+    def _dead_letter(self, message: Message, detail: str, out: Output) -> None:
+        out.count("drop", "undecodable")
+        headers = (
+            *message.headers,
+            ("calm_topic", b"anomalies"),
+            ("calm_partition", self._name.rpartition("/")[2].encode()),
+            ("calm_offset", str(message.offset).encode()),
+            ("calm_reason", b"undecodable"),
+            ("calm_detail", detail[:1000].encode("utf-8", "replace")),
+        )
+        out.records.append(Produced("dead-letter", message.value, message.key, headers=headers))
+
+    def flush(self, *, idle: bool = False) -> Output:
+        return Output()
+
+    def drain(self) -> Output:
+        """Apply everything that waits, at the end of a finite input; incidents that go on stay open."""
+        out = Output()
+        for step_us in sorted(self._pending):
+            self._timers(step_us - 1, out)
+            found = sorted(self._pending.pop(step_us), key=lambda a: (a.signal.id, a.revision))
+            self._emit(self._grouping.step(found, step_us), out)
+        return out
+
+    def watermark_us(self) -> int:
+        return self._progress.watermark_us
+
+    def gauges(self) -> dict[str, float]:
+        return {"open_incidents": len(self._grouping.open)}
+
+    def snapshot(self, *, full: bool) -> Snapshot:
+        offset, progress = self._offset, self._progress.dump()
+        if self._waiting:
+            _, offset, progress = min(self._waiting, key=lambda held: held[1])
+        head = msgspec.msgpack.encode([offset, progress, self._closed_us])
+        blocks = {f"incident/{key}": _pack(incident) for key, incident in self._grouping.open.items()}
+        return Snapshot(_VERSION, offset, head, blocks, tuple(blocks), full=True)
+
+    def saved(self) -> None:
+        """Nothing to remember: the state is always saved whole."""
+
+    def restore(self, snapshot: Snapshot) -> None:
+        if snapshot.version != _VERSION:
+            raise UnreadableState(f"state of {self._name} has version {snapshot.version!r}; this worker reads {_VERSION!r}")
+        try:
+            self._offset, progress, self._closed_us = msgspec.msgpack.decode(snapshot.head)
+            self._progress.load(progress)
+            opened = [_unpack(snapshot.blocks[name]) for name in snapshot.names]
+        except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
+            raise UnreadableState(f"state of {self._name} is damaged: {error!r}") from error
+        self._grouping = Grouping(self._config.join_us, self._config.resolve_us, opened)
+
+    def lost_history(self) -> None:
+        self._progress.lost_history()
+
+
+def _pack(incident: Open) -> bytes:
+    members = [[anomaly_event.pack(m.anomaly), m.joined_by] for m in incident.members.values()]
+    return msgspec.msgpack.encode([incident.id, incident.scope, incident.detected_us, incident.revision, members])
+
+
+def _unpack(value: bytes) -> Open:
+    key, scope, detected_us, revision, packed = msgspec.msgpack.decode(value)
+    members = [Member(anomaly_event.unpack(anomaly), joined_by) for anomaly, joined_by in packed]
+    return Open(key, scope, detected_us, revision, {member.anomaly.id: member for member in members})

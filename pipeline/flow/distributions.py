@@ -1,0 +1,66 @@
+"""Histogram signals of a shard: what each showed last, and the signals derived from it (rate, mean, quantiles)."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from pipeline.records import HistogramPoint, Signal
+from pipeline.scoring.scorer import Scorer
+from pipeline.signals import rates
+from pipeline.signals.distributions import Seen, summarise
+from pipeline.signals.identity import derived
+from pipeline.windows.tumbling import ClosedWindow
+
+
+class Distributions:
+    """``values`` adds the derived signals to the scorer's catalogue as they appear."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self._seen: dict[int, Seen] = {}
+        self._derived: dict[tuple[int, str], int] = {}
+
+    def any(self) -> bool:
+        return bool(self._seen)
+
+    def values(self, window: ClosedWindow) -> rates.WindowValues:
+        """Values of the derived signals of every histogram in the window."""
+        points: dict[int, list[tuple[int, int, HistogramPoint]]] = {}
+        for at, point in sorted(window.histograms.items()):
+            row = int(window.row[at])
+            points.setdefault(row, []).append((int(window.time_us[at]), int(window.start_us[at]), point))
+        found: list[tuple[int, float, int, int]] = []
+        for row, series in points.items():
+            cumulative = self._scorer.table.groups["signal"]["kind"][row] == rates.HISTOGRAM
+            values, seen = summarise(series, self._seen.get(row), cumulative=bool(cumulative))
+            if seen is not None:
+                self._seen[row] = seen
+            found += [(self._row(row, name), value, series[-1][0], len(series)) for name, value in values.items()]
+        row_of, value, time_us, count = zip(*found, strict=True) if found else ((), (), (), ())
+        ints = [np.array(column, np.int64) for column in (row_of, time_us, count)]
+        return rates.WindowValues(ints[0], np.array(value, np.float64), ints[1], ints[2])
+
+    def _row(self, row: int, suffix: str) -> int:
+        known = self._derived.get((row, suffix))
+        if known is None:
+            base: Signal = self._scorer.catalogue.signals[row]
+            unit = "1/s" if suffix == "rate" else base.unit
+            known = self._derived[row, suffix] = self._scorer.add(derived(base, suffix, unit))
+            group = self._scorer.table.groups["signal"]
+            group["window_us"][known] = group["window_us"][row]
+        return known
+
+    def dump(self) -> bytes:
+        """What each histogram showed last."""
+        parts = [
+            [row, s.time_us, s.start_us, s.point.count, s.point.sum, s.point.bounds.tobytes(), s.point.counts.tobytes()]
+            for row, s in self._seen.items()
+        ]
+        return msgspec.msgpack.encode(parts)
+
+    def load(self, dumped: bytes) -> None:
+        parts: list[Any] = msgspec.msgpack.decode(dumped)
+        for row, time_us, start_us, count, total, bounds, counts in parts:
+            point = HistogramPoint(count, total, np.frombuffer(bounds), np.frombuffer(counts))
+            self._seen[row] = Seen(time_us, start_us, point)

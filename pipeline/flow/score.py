@@ -1,0 +1,262 @@
+"""The score chain: blocks of one ``calm.signals`` partition to windows, scores and anomalies.
+
+Guarantee: scores and anomalies depend on the log's contents alone. The state is two parts: what follows from the log
+up to a place (progress of the sources) and what follows from the windows closed so far. A checkpoint holds the second
+as it is and the first as it was before the oldest block that still waits for the watermark; reading on from
+there brings back what was waiting, and rows of windows that are closed already are passed over.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.codecs import anomaly_event, columns, score_block, signal_block
+from pipeline.flow.chain import UnreadableState
+from pipeline.flow.config import FlowConfig
+from pipeline.flow.distributions import Distributions
+from pipeline.records import NO_TIME, Anomaly, Message, Output, Produced, SignalBlock, Snapshot, window_end
+from pipeline.scoring.catalogue import IdCollision
+from pipeline.scoring.scorer import Scorer
+from pipeline.scoring.table import PART_ROWS
+from pipeline.signals import rates
+from pipeline.signals.identity import scope_partition
+from pipeline.windows.progress import Progress
+from pipeline.windows.tumbling import ClosedWindow, Pending, Rows
+
+Array = npt.NDArray[Any]
+
+
+class ScoreChain:
+    """The shard of partition ``partition`` of ``calm.signals``."""
+
+    def __init__(self, partition: int, config: FlowConfig) -> None:
+        self._name = f"signals/{partition}"
+        self._config = config
+        self._scorer = Scorer(config.policy, extra={"signal": {"kind": np.uint8, "window_us": np.int64}, "rates": rates.FIELDS})
+        self._distributions = Distributions(self._scorer)
+        self._progress = Progress(config.sources, config.lateness_us)
+        self._pending = Pending()
+        self._closed_us = NO_TIME  # windows that end at or before it are closed
+        self._sent = [0] * config.anomaly_partitions  # anomalies written, by partition
+        self._told = NO_TIME
+        self._offset = 0
+        self._waiting: deque[tuple[int, int, Any]] = deque()  # (greatest window end held, offset, progress before)
+        self._version = f"score/1+{self._scorer.detector.version}"
+
+    # -- in ------------------------------------------------------------------------------------------------------
+
+    def apply(self, messages: Sequence[Message]) -> Output:
+        out = Output()
+        for message in messages:
+            before = self._progress.dump()
+            self._offset = message.offset + 1
+            try:
+                block = signal_block.decode(message.value or b"")
+            except columns.DamagedFrame as error:
+                self._dead_letter(message, str(error), out)
+                continue
+            held = self._take(block, out)
+            if held > self._closed_us:
+                self._waiting.append((held, message.offset, before))
+            self._close(out)
+        return out
+
+    def _take(self, block: SignalBlock, out: Output) -> int:
+        """Hold a block's rows; returns the greatest window end held."""
+        for signal in block.described:
+            try:
+                row = self._scorer.add(signal)
+            except IdCollision:
+                out.count("drop", "id_collision")
+                continue
+            group = self._scorer.table.groups["signal"]
+            group["kind"][row] = rates.KIND_CODES[signal.kind]
+            group["window_us"][row] = self._config.window_of(signal.kind)
+        if not self._progress.accepts(block.source, block.start):
+            out.count("notice", "gap")
+            return NO_TIME
+        held = self._hold(block, out) if block.rows else NO_TIME
+        self._progress.advance(block.source, block.end, block.progress_us, idle=block.idle)
+        return held
+
+    def _hold(self, block: SignalBlock, out: Output) -> int:
+        applied = self._progress.applied(block.source)
+        row = self._scorer.catalogue.rows(block.ids)[block.signal]
+        take = np.ones(row.size, np.bool_)
+        for reason, wrong in self._unusable(block, row, applied):
+            out.count("notice" if reason == "sent_again" else "drop", reason, int((wrong & take).sum()))
+            take &= ~wrong
+        ends = window_end(block.time_us, self._scorer.table.groups["signal"]["window_us"][np.maximum(row, 0)] + (row < 0))
+        after_idle = take & (ends <= self._progress.watermark_us)
+        out.count("drop", "late_after_idle", int(after_idle.sum()))
+        take &= ends > max(self._closed_us, self._progress.watermark_us)
+        start_us = block.start_us if block.start_us is not None else np.zeros(row.size, np.int64)
+        rows = Rows(row, block.time_us, block.value, start_us, block.offset, block.source, block.histograms)
+        if take.all():
+            return self._pending.hold(rows, ends)
+        return self._pending.hold(rows.take(take), ends[take])
+
+    def _unusable(self, block: SignalBlock, row: Array, applied: int | None) -> list[tuple[str, Array]]:
+        found = []
+        if applied is not None and block.start < applied:
+            found.append(("sent_again", block.offset < applied))
+        if block.late is not None:
+            late = np.zeros(row.size, np.bool_)
+            late[block.late] = True
+            found.append(("late", late))
+        if (row < 0).any():
+            found.append(("unknown_signal", row < 0))
+        return found
+
+    # -- windows -------------------------------------------------------------------------------------------------
+
+    def _close(self, out: Output) -> None:
+        """Close every window that the watermark has passed, and end silent episodes, in event-time order."""
+        watermark = self._progress.watermark_us
+        if watermark <= self._closed_us:
+            return
+        due = self._pending.due(watermark)
+        for end_us in due:
+            self._silences(end_us, out)
+            self._score(self._pending.close(end_us), out)
+        self._silences(watermark, out)
+        self._closed_us = watermark
+        while self._waiting and self._waiting[0][0] <= watermark:
+            self._waiting.popleft()
+
+    def _silences(self, until_us: int, out: Output) -> None:
+        while (at := self._scorer.next_silence()) is not None and at <= until_us:
+            self._emit(self._scorer.silence(at), out)
+
+    def _score(self, window: ClosedWindow, out: Output) -> None:
+        table = self._scorer.table
+        out.count("notice", "duplicate", window.duplicates)
+        kind = table.groups["signal"]["kind"][window.row]
+        points = rates.SortedPoints(window.row, window.time_us, window.value, window.start_us)
+        parts = [rates.means(points.take(kind == rates.GAUGE) if (kind != rates.GAUGE).any() else points)]
+        for code, rate in ((rates.COUNTER, rates.counter_rates), (rates.DELTA, rates.delta_rates)):
+            if (kind == code).any():
+                chosen = points.take(kind == code)
+                parts.append(rate(chosen, table.groups["rates"]))
+                table.touch(chosen.row)
+        if window.histograms:
+            parts.append(self._distributions.values(window))
+        row, value, time_us, count = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("row", "value", "time_us", "count")
+        )
+        if not row.size:
+            return
+        start_us = window.end_us - np.maximum(table.groups["signal"]["window_us"][row], 1)
+        block, anomalies = self._scorer.step(window.end_us, row, start_us, time_us, value, count)
+        out.count("windows", "", row.size)
+        partition = int(self._name.rpartition("/")[2])
+        out.records.append(Produced("scores", score_block.encode(block), partition=partition))
+        self._emit(anomalies, out)
+
+    # -- out -----------------------------------------------------------------------------------------------------
+
+    def _emit(self, anomalies: Sequence[Anomaly], out: Output) -> None:
+        for anomaly in anomalies:
+            partition = scope_partition(anomaly.signal.scope, self._config.anomaly_partitions)
+            value, headers = anomaly_event.encode(anomaly, self._name, self._sent[partition])
+            self._sent[partition] += 1
+            out.count("anomaly", anomaly.transition)
+            key = anomaly.signal.scope.encode("utf-8", "replace")
+            out.records.append(Produced("anomalies", value, key, partition, headers))
+
+    def _dead_letter(self, message: Message, detail: str, out: Output) -> None:
+        out.count("drop", "undecodable")
+        headers = (
+            ("calm_topic", b"signals"),
+            ("calm_partition", self._name.rpartition("/")[2].encode()),
+            ("calm_offset", str(message.offset).encode()),
+            ("calm_reason", b"undecodable"),
+            ("calm_detail", detail[:1000].encode("utf-8", "replace")),
+        )
+        out.records.append(Produced("dead-letter", message.value, message.key, headers=headers))
+
+    def flush(self, *, idle: bool = False) -> Output:
+        """Tell every partition of ``calm.anomalies`` how far event time is."""
+        out = Output()
+        if self._closed_us > self._told:
+            self._told = self._closed_us
+            for partition, sent in enumerate(self._sent):
+                headers = anomaly_event.encode_progress(self._name, sent, self._closed_us)
+                out.records.append(Produced("anomalies", None, self._name.encode(), partition, headers))
+        return out
+
+    def drain(self) -> Output:
+        """Close all windows that hold rows, at the end of a finite input."""
+        out = Output()
+        for end_us in self._pending.due(2**62):
+            self._silences(end_us, out)
+            self._score(self._pending.close(end_us), out)
+            self._closed_us = max(self._closed_us, end_us)
+        self._waiting.clear()
+        return out
+
+    def watermark_us(self) -> int:
+        return self._progress.watermark_us
+
+    def gauges(self) -> dict[str, float]:
+        return {"signals": len(self._scorer.catalogue), "pending_rows": len(self._pending)}
+
+    # -- state ---------------------------------------------------------------------------------------------------
+
+    def snapshot(self, *, full: bool) -> Snapshot:
+        offset, progress = self._offset, self._progress.dump()
+        if self._waiting:
+            _, offset, progress = self._waiting[0]
+        table = self._scorer.table
+        head = msgspec.msgpack.encode([offset, progress, self._closed_us, self._sent, table.rows])
+        blocks = {name: columns.encode(name, arrays) for name, arrays in table.changed(everything=full)}
+        names = table.names()
+        signals = self._scorer.catalogue.signals
+        for part in range(table.parts()):
+            inside = signals[part * PART_ROWS : (part + 1) * PART_ROWS]
+            names.append(f"signals/{part}")
+            if full or len(inside) != self._saved_signals.get(part):
+                blocks[f"signals/{part}"] = signal_block.encode_signals(inside)
+        if self._distributions.any():
+            names.append("distributions")
+            blocks["distributions"] = self._distributions.dump()
+        return Snapshot(self._version, offset, head, blocks, tuple(names), full)
+
+    @property
+    def _saved_signals(self) -> dict[int, int]:
+        rows = self._saved_rows
+        return {part: min(PART_ROWS, rows - part * PART_ROWS) for part in range(-(-rows // PART_ROWS))}
+
+    _saved_rows = 0
+
+    def saved(self) -> None:
+        self._saved_rows = self._scorer.table.rows
+        self._scorer.table.clean()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        if snapshot.version != self._version:
+            raise UnreadableState(
+                f"state of {self._name} has version {snapshot.version!r}; this worker reads {self._version!r}. "
+                "Run the version that wrote it, or delete the records of the state topic to start learning anew"
+            )
+        try:
+            self._offset, progress, self._closed_us, self._sent, rows = msgspec.msgpack.decode(snapshot.head)
+            self._progress.load(progress)
+            for name in sorted((n for n in snapshot.names if n.startswith("signals/")), key=lambda n: int(n.split("/")[1])):
+                for signal in signal_block.decode_signals(snapshot.blocks[name]):
+                    self._scorer.add(signal)
+            self._scorer.table.grow(rows)
+            for name in snapshot.names:
+                if name.startswith(("fast/", "slow/")):
+                    self._scorer.table.load(name, columns.decode(snapshot.blocks[name])[1])
+            if "distributions" in snapshot.names:
+                self._distributions.load(snapshot.blocks["distributions"])
+        except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
+            raise UnreadableState(f"state of {self._name} is damaged: {error!r}") from error
+
+    def lost_history(self) -> None:
+        self._progress.lost_history()

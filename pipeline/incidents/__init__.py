@@ -1,0 +1,1 @@
+"""Incidents: anomalies that belong together, and their life from opened to resolved."""

@@ -1,0 +1,32 @@
+"""An anomaly: a run of unlikely windows of one signal."""
+
+from dataclasses import dataclass
+
+from pipeline.records.signal import Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """One transition (``opened``, ``updated`` or ``ended``) of an episode, in event time (microseconds).
+
+    ``id`` is made of scope, signal and onset, so the same episode has the same id in every run. ``revision`` counts
+    transitions from 1. ``step_us`` is the window end at which this was decided. Value and bounds are of the peak.
+    """
+
+    id: str
+    revision: int
+    transition: str
+    signal: Signal
+    step_us: int
+    onset_us: int
+    last_seen_us: int
+    end_us: int | None
+    peak_us: int
+    value: float
+    expected: float
+    lower: float
+    upper: float
+    surprise: float
+    windows: int
+    why: str
+    detector: str

@@ -1,0 +1,40 @@
+"""An incident: anomalies that belong together, and its life from opened to resolved."""
+
+from dataclasses import dataclass
+
+from pipeline.records.anomaly import Anomaly
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An anomaly in an incident and by what it joined."""
+
+    anomaly: Anomaly
+    joined_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One transition (``opened``, ``updated`` or ``resolved``) of an incident, in event time (microseconds).
+
+    ``members`` are sorted by surprise, most unlikely first, and may be cut to the first ones; ``member_count`` and
+    ``ended_count`` count all of them. ``revision`` counts transitions from 1.
+    """
+
+    id: str
+    revision: int
+    transition: str
+    scope: str
+    severity: str
+    title: str
+    step_us: int
+    onset_us: int
+    detected_us: int
+    resolved_us: int | None
+    surprise: float
+    members: tuple[Member, ...]
+    member_count: int
+    ended_count: int
+    affected: tuple[str, ...]
+    detector: str
+    close_reason: str | None = None

@@ -1,0 +1,53 @@
+"""Messages in and out of a chain, without any Kafka client in sight."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+#: (what, reason or kind) → how many. The rim turns these into metrics.
+Counts = Counter[tuple[str, str]]
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class Message(Protocol):
+    """What a chain reads of a Kafka record; aiokafka's ``ConsumerRecord`` fits as it is."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...  # milliseconds since the epoch
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Headers: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """A record to write. ``topic`` is the short name (``signals``), the rim knows the prefix."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None = None
+    partition: int | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(slots=True)
+class Output:
+    """What a chain made of a batch: records to write, in order, and what it counted."""
+
+    records: list[Produced] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counter)
+
+    def count(self, what: str, reason: str, number: int = 1) -> None:
+        if number:
+            self.counts[what, reason] += int(number)
+
+    def add(self, other: "Output") -> None:
+        self.records.extend(other.records)
+        self.counts.update(other.counts)

@@ -1,0 +1,1 @@
+"""Replay: the same chains over files or a stretch of Kafka."""

@@ -1,0 +1,1 @@
+"""Scoring: windows to scores to anomalies; the only place where a signal's name meets an array row."""

@@ -1,0 +1,251 @@
+"""One validated configuration, from flags, environment and a YAML file.
+
+Guarantee: an unknown key, a wrong type or a combination that cannot work is refused before anything is connected,
+with the key named and the right form said. Sources, strongest first: arguments, environment (``CALMSTREAM_`` and
+``__`` between levels), the YAML file named by ``CALMSTREAM_CONFIG`` or ``--config``, the defaults below.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from pipeline.policies import DetectorPolicy
+from pipeline.records import Kind
+
+Role = Literal["ingest", "score", "correlate"]
+Format = Literal["json_points", "otlp_metrics"]
+
+
+class ConfigurationError(ValueError):
+    """The configuration cannot be used; the message names each key and says what would be right."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BrokerSettings(_Section):
+    """How to reach Kafka."""
+
+    bootstrap: str = Field("localhost:9092", description="host:port of one or more brokers, separated by commas")
+    idempotence: Literal["required", "if-available"] = Field(
+        "required", description="refuse a broker without idempotent producing, or go on without it and say so"
+    )
+    session_timeout_seconds: float = Field(10.0, ge=1, description="a worker silent for longer loses its partitions")
+    request_timeout_seconds: float = Field(20.0, ge=1)
+    lost_after_seconds: float = Field(40.0, ge=5, description="a broker that does not answer for longer ends the worker")
+
+
+class TopicSettings(_Section):
+    """Sizes used by ``calmstream topics create`` and expected by a worker at start."""
+
+    partitions: int = Field(4, ge=1, le=1024, description="partitions of every topic not named in partitions_by_topic")
+    partitions_by_topic: dict[str, int] = Field(default_factory=dict)
+    replication_factor: int = Field(1, ge=1)
+
+
+class InputSettings(_Section):
+    """One input topic and the format of its messages."""
+
+    topic: str = Field(min_length=1)
+    format: Format
+
+
+class TimeSettings(_Section):
+    """Event time: windows, lateness, idleness, and which times are believed."""
+
+    window_seconds: float = Field(10.0, gt=0)
+    window_seconds_by_kind: dict[Kind, float] = Field(default_factory=dict)
+    allowed_lateness_seconds: float = Field(5.0, ge=0)
+    idle_seconds: float = Field(
+        90.0, gt=0, description="an input partition read to its end for this long no longer holds the watermark back"
+    )
+    idle_empty_seconds: float = Field(3.0, gt=0, description="the same for a partition that never held a message")
+    max_future_seconds: float = Field(300.0, gt=0, description="a point further ahead of its Kafka record time is dropped")
+    max_past_seconds: float = Field(86_400.0, gt=0, description="a point further behind its Kafka record time is dropped")
+
+
+class LimitSettings(_Section):
+    """Bounds on what a producer may send."""
+
+    max_attributes: int = Field(64, ge=1)
+    max_attribute_bytes: int = Field(1024, ge=16, description="of one attribute value or one name, in UTF-8")
+    max_series: int = Field(1_000_000, ge=1000, description="distinct series an ingest shard remembers at once")
+
+
+class StateSettings(_Section):
+    """Checkpoints."""
+
+    checkpoint_interval_seconds: float = Field(5.0, gt=0)
+    max_state_age_seconds: float = Field(60.0, gt=0, description="no checkpoint may be older, however long they take")
+
+
+class IncidentSettings(_Section):
+    """How anomalies become incidents; lengths are in windows of ``time.window_seconds``."""
+
+    join_windows: int = Field(6, ge=1, description="an anomaly joins an incident whose newest onset is at most this far")
+    resolve_windows: int = Field(3, ge=0, description="an incident resolves when all members have ended for this long")
+    scope_attributes: tuple[str, ...] = ("deployment.environment.name", "k8s.cluster.name")
+
+
+class HttpSettings(_Section):
+    """The worker's own endpoints: /live, /ready, /metrics."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(6066, ge=0, le=65535)
+
+
+class WorkerSettings(_Section):
+    """Bounds on the life of a worker process."""
+
+    roles: tuple[Role, ...] = ("ingest", "score", "correlate")
+    loop_blocked_seconds: float = Field(30.0, ge=2, description="a blocked event loop ends the worker after this long")
+    shutdown_seconds: float = Field(15.0, ge=1)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+def _default_inputs(settings: dict[str, Any]) -> tuple[InputSettings, ...]:
+    """Our own points topic under the prefix, and the collector's default topic for metrics."""
+    return (
+        InputSettings(topic=f"{settings['topic_prefix']}points", format="json_points"),
+        InputSettings(topic="otlp_metrics", format="otlp_metrics"),
+    )
+
+
+class Settings(BaseSettings):
+    """The whole configuration of a worker, a replay or a command."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CALMSTREAM_", env_nested_delimiter="__", extra="forbid", frozen=True, nested_model_default_partial_update=True
+    )
+
+    topic_prefix: str = Field("calm.", description="put before the name of every topic that is ours")
+    broker: BrokerSettings = BrokerSettings()
+    topics: TopicSettings = TopicSettings()
+    inputs: tuple[InputSettings, ...] = Field(default_factory=_default_inputs, min_length=1)
+    time: TimeSettings = TimeSettings()
+    limits: LimitSettings = LimitSettings()
+    state: StateSettings = StateSettings()
+    detection: DetectorPolicy = DetectorPolicy()
+    incidents: IncidentSettings = IncidentSettings()
+    http: HttpSettings = HttpSettings()
+    worker: WorkerSettings = WorkerSettings()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Settings":
+        seen = [source.topic for source in self.inputs]
+        twice = sorted({topic for topic in seen if seen.count(topic) > 1})
+        if twice:
+            raise ValueError(f"inputs: topic {', '.join(twice)} is named twice; name each input topic once")
+        if self.state.checkpoint_interval_seconds > self.state.max_state_age_seconds:
+            raise ValueError("state.checkpoint_interval_seconds must not be above state.max_state_age_seconds")
+        return self
+
+    def topic(self, name: str) -> str:
+        """The full name of one of our topics, for instance ``signals`` → ``calm.signals``."""
+        return f"{self.topic_prefix}{name}"
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic (full name) must have."""
+        return self.topics.partitions_by_topic.get(topic, self.topics.partitions)
+
+
+_PREFIX = "CALMSTREAM_"
+#: Environment variables with our prefix that are not settings.
+NOT_SETTINGS = frozenset({"CALMSTREAM_CONFIG", "CALMSTREAM_DATA", "CALMSTREAM_KAFKA_HOME"})
+
+
+def load(config: str | os.PathLike[str] | None = None, overrides: dict[str, Any] | None = None) -> Settings:
+    """Read the configuration.
+
+    ``config`` is a YAML file (default: the one named by ``CALMSTREAM_CONFIG``); ``overrides`` is a nested dict
+    that is stronger than everything else (command-line flags). Raises ConfigurationError.
+    """
+    path = config or os.environ.get("CALMSTREAM_CONFIG")
+    from_file = _read(Path(path)) if path else {}
+    _refuse_unknown_environment()
+    try:
+        return _with_file(from_file)(**(overrides or {}))
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error)) from None
+
+
+def _with_file(values: dict[str, Any]) -> type[Settings]:
+    class _Source(PydanticBaseSettingsSource):
+        """The content of the configuration file, as the weakest source above the defaults."""
+
+        def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+            return values.get(field_name), field_name, False
+
+        def __call__(self) -> dict[str, Any]:
+            return values
+
+    class _Loaded(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return (init_settings, env_settings, _Source(settings_cls))
+
+    return _Loaded
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"configuration file {path} cannot be read: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"configuration file {path} is not valid YAML: {error}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"configuration file {path} must hold a mapping of settings at its top level")
+    return content
+
+
+def environment_keys() -> dict[str, Any]:
+    """Every environment variable that is a setting, and its default."""
+    found: dict[str, Any] = {}
+
+    def walk(model: type[BaseModel], prefix: str) -> None:
+        for name, field in model.model_fields.items():
+            key = f"{prefix}{name.upper()}"
+            default = field.get_default(call_default_factory=True, validated_data={"topic_prefix": "calm."})
+            found[key] = default
+            if isinstance(default, BaseModel):
+                walk(type(default), f"{key}__")
+            elif hasattr(default, "__dataclass_fields__"):
+                found.update({f"{key}__{inner.upper()}": getattr(default, inner) for inner in default.__dataclass_fields__})
+
+    walk(Settings, _PREFIX)
+    return found
+
+
+def _refuse_unknown_environment() -> None:
+    known = {key.upper() for key in environment_keys()} | NOT_SETTINGS
+    maps = tuple(f"{key.upper()}__" for key, default in environment_keys().items() if isinstance(default, dict))
+    for key in os.environ:
+        upper = key.upper()
+        if upper.startswith(_PREFIX) and upper not in known and not upper.startswith(maps):
+            raise ConfigurationError(f"environment variable {key} is not a setting; see docs/configuration.md for all keys")
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"]) or "settings"
+        what = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            what = "is not a setting; see docs/configuration.md for all keys"
+        lines.append(f"{where}: {what}")
+    return "configuration refused:\n  " + "\n  ".join(lines)

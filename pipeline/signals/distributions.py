@@ -1,0 +1,104 @@
+"""Histograms of one window to values people read: rate, mean and quantiles.
+
+Guarantee: quantiles come from the values that arrived since the point before (cumulative histograms are subtracted,
+resets are recognised by a falling count), interpolated linearly inside their bucket, never beyond the outer finite
+bounds. Exponential histograms that changed scale are compared at the bounds they share.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.records import US, HistogramPoint
+
+QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The newest cumulative point of a histogram signal."""
+
+    time_us: int
+    start_us: int
+    point: HistogramPoint
+
+
+def summarise(
+    points: Sequence[tuple[int, int, HistogramPoint]], before: Seen | None, *, cumulative: bool
+) -> tuple[dict[str, float], Seen | None]:
+    """Values by suffix (``rate``, ``mean``, ``p50``…) for one signal's window, and what to remember.
+
+    ``points`` are (time_us, start_us, point), in time order. Empty when nothing arrived in a known span of time.
+    """
+    parts: list[HistogramPoint] = []
+    elapsed_us = 0
+    for time_us, start_us, point in points:
+        since = start_us or (before.time_us if before else 0)
+        fresh = point
+        if cumulative:
+            reset = before is not None and (point.count < before.point.count or start_us > before.time_us)
+            if before is not None and not reset:
+                since, fresh = before.time_us, subtract(point, before.point)
+            elif before is None:
+                since = 0
+        if 0 < since < time_us:
+            parts.append(fresh)
+            elapsed_us += time_us - since
+        before = Seen(time_us, start_us, point)
+    return (_values(parts, elapsed_us), before)
+
+
+def subtract(new: HistogramPoint, old: HistogramPoint) -> HistogramPoint:
+    """What was added between two cumulative points."""
+    shared = np.intersect1d(new.bounds, old.bounds)
+    if not shared.size or not np.isinf(shared[-1]):
+        shared = np.append(shared, np.inf)
+    added = np.diff(_at(new, shared) - _at(old, shared), prepend=0.0)
+    return HistogramPoint(max(new.count - old.count, 0.0), new.sum - old.sum, shared, np.maximum(added, 0.0))
+
+
+def quantile(point: HistogramPoint, q: float) -> float:
+    """The q-quantile, linear inside the bucket; the outermost finite bound for the open buckets."""
+    total = float(point.counts.sum())
+    if total <= 0 or point.bounds.size < 2:
+        return float("nan")
+    reached = np.cumsum(point.counts)
+    i = int(np.searchsorted(reached, q * total, side="left"))
+    i = min(i, point.bounds.size - 1)
+    upper = float(point.bounds[i])
+    if np.isinf(upper):
+        return float(point.bounds[i - 1])
+    below = float(reached[i - 1]) if i else 0.0
+    lower = float(point.bounds[i - 1]) if i else min(0.0, upper)
+    inside = float(point.counts[i])
+    return lower + (upper - lower) * ((q * total - below) / inside if inside else 1.0)
+
+
+def merge(parts: Sequence[HistogramPoint]) -> HistogramPoint:
+    """The sum of several distributions, at the bounds all of them share."""
+    bounds = parts[0].bounds
+    for part in parts[1:]:
+        bounds = np.intersect1d(bounds, part.bounds)
+    bounds = bounds if bounds.size and np.isinf(bounds[-1]) else np.append(bounds, np.inf)
+    reached = sum(_at(part, bounds) for part in parts)
+    counts = np.diff(np.asarray(reached), prepend=0.0)
+    return HistogramPoint(sum(p.count for p in parts), sum(p.sum for p in parts), bounds, counts)
+
+
+def _at(point: HistogramPoint, bounds: np.ndarray) -> np.ndarray:
+    """How many values lie at or below each bound."""
+    reached = np.cumsum(point.counts)
+    i = np.searchsorted(point.bounds, bounds, side="right") - 1
+    return np.where(i >= 0, reached[np.maximum(i, 0)], 0.0)
+
+
+def _values(parts: Sequence[HistogramPoint], elapsed_us: int) -> dict[str, float]:
+    if not parts or elapsed_us <= 0:
+        return {}
+    whole = parts[0] if len(parts) == 1 else merge(parts)
+    found = {"rate": whole.count * US / elapsed_us}
+    if whole.count > 0:
+        found["mean"] = whole.sum / whole.count
+        found |= {name: quantile(whole, q) for name, q in QUANTILES}
+    return {name: value for name, value in found.items() if np.isfinite(value)}

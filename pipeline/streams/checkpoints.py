@@ -1,0 +1,113 @@
+"""Checkpoints as records of a compacted topic: how a snapshot is cut into records, and which one counts at restore.
+
+Guarantee: whatever survives a crash or a second writer, ``newest`` gives a snapshot that was complete, or none.
+Every writer (an *epoch*) has keys of its own, starts with a full checkpoint, and writes each part to one of
+two slots in turn, so that the checkpoint before stays whole until the manifest of the next one is written. A manifest
+names its parts with the number of the checkpoint that wrote them; a part that does not match makes it void.
+
+Keys: ``<shard>|<epoch>|manifest`` and ``<shard>|<epoch>|<part>|<slot>|<piece>``.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from pipeline.flow.chain import UnreadableState
+from pipeline.records import Snapshot
+
+#: Largest value of one record.
+PIECE_BYTES = 900_000
+_LAYOUT = 1
+
+Record = tuple[bytes, bytes | None]
+
+
+class Writer:
+    """Cuts the snapshots of one shard into records, for one writer."""
+
+    def __init__(self, shard: str, epoch: str) -> None:
+        self._prefix = f"{shard}|{epoch}|"
+        self._number = 0
+        self._parts: dict[str, tuple[int, int, int]] = {}  # part → slot, checkpoint number, pieces
+
+    @property
+    def started(self) -> bool:
+        """Has this epoch a checkpoint that counts?"""
+        return self._number > 0
+
+    def parts(self, snapshot: Snapshot) -> list[Record]:
+        """The records of the parts that changed; write and acknowledge them before the manifest."""
+        records: list[Record] = []
+        number = self._number + 1
+        for name, data in snapshot.blocks.items():
+            slot = 1 - self._parts[name][0] if name in self._parts else 0
+            pieces = max(1, -(-len(data) // PIECE_BYTES))
+            for piece in range(pieces):
+                content = data[piece * PIECE_BYTES : (piece + 1) * PIECE_BYTES]
+                records.append((self._key(name, slot, piece), number.to_bytes(8, "little") + content))
+            self._parts[name] = (slot, number, pieces)
+        return records
+
+    def manifest(self, snapshot: Snapshot) -> Record:
+        self._number += 1
+        parts = {name: self._parts[name] for name in snapshot.names}
+        content = [_LAYOUT, snapshot.version, snapshot.offset, self._number, snapshot.head, parts]
+        return f"{self._prefix}manifest".encode(), msgspec.msgpack.encode(content)
+
+    def obsolete(self, snapshot: Snapshot) -> list[Record]:
+        """Tombstones of parts that no longer belong to the state; write them after the manifest."""
+        gone = self._parts.keys() - set(snapshot.names)
+        records: list[Record] = []
+        for name in sorted(gone):
+            _, _, pieces = self._parts.pop(name)
+            records += [(self._key(name, slot, piece), None) for slot in (0, 1) for piece in range(pieces)]
+        return records
+
+    def _key(self, name: str, slot: int, piece: int) -> bytes:
+        return f"{self._prefix}{name}|{slot}|{piece}".encode()
+
+
+def newest(shard: str, records: Mapping[bytes, bytes]) -> Snapshot | None:
+    """The complete snapshot with the greatest offset among the live records of a state partition.
+
+    Raises UnreadableState when there are manifests of this shard but none that is complete.
+    """
+    found: list[tuple[int, int, Snapshot]] = []
+    broken: list[str] = []
+    for key, value in records.items():
+        name, _, rest = key.decode().partition("|")
+        if name == shard and rest.endswith("|manifest"):
+            epoch = rest.removesuffix("|manifest")
+            try:
+                snapshot, number = _assemble(f"{shard}|{epoch}|", value, records)
+                found.append((snapshot.offset, number, snapshot))
+            except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
+                broken.append(f"{epoch}: {error!r}")
+    if not found and broken:
+        raise UnreadableState(
+            f"no checkpoint of {shard} is complete ({'; '.join(broken)}); delete the records of its state topic to "
+            "start learning anew from the oldest input that is kept"
+        )
+    return max(found, key=lambda entry: entry[:2])[2] if found else None
+
+
+def other_epochs(shard: str, epoch: str, keys: Iterable[bytes]) -> list[Record]:
+    """Tombstones of what earlier writers of this shard left; write them once our first checkpoint is safe."""
+    own = f"{shard}|{epoch}|".encode()
+    start = f"{shard}|".encode()
+    return [(key, None) for key in keys if key.startswith(start) and not key.startswith(own)]
+
+
+def _assemble(prefix: str, manifest: bytes, records: Mapping[bytes, bytes]) -> tuple[Snapshot, int]:
+    content: list[Any] = msgspec.msgpack.decode(manifest)
+    layout, version, offset, number, head, parts = content
+    if layout != _LAYOUT:
+        raise ValueError(f"checkpoint layout {layout}, this worker reads {_LAYOUT}")
+    blocks = {}
+    for name, (slot, written, pieces) in parts.items():
+        values = [records[f"{prefix}{name}|{slot}|{piece}".encode()] for piece in range(pieces)]
+        if any(int.from_bytes(value[:8], "little") != written for value in values):
+            raise ValueError(f"part {name} was overwritten")
+        blocks[name] = b"".join(value[8:] for value in values)
+    return Snapshot(version, offset, head, blocks, tuple(parts), full=True), number

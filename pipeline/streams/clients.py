@@ -1,0 +1,105 @@
+"""Every Kafka client of ours, made from the one validated configuration."""
+
+import asyncio
+import logging
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.transaction import InitProducerIdRequest
+
+from pipeline.settings import Settings
+from pipeline.streams.exits import Exit, WorkerExit
+
+log = logging.getLogger(__name__)
+
+#: Largest record we write: a block of one message's points with their descriptions.
+MAX_RECORD_BYTES = 16 * 2**20
+_FETCH_BYTES = 4 * 2**20
+
+
+def connection(settings: Settings) -> dict[str, Any]:
+    """What every client needs to reach the broker."""
+    return {
+        "bootstrap_servers": settings.broker.bootstrap,
+        "request_timeout_ms": int(settings.broker.request_timeout_seconds * 1000),
+    }
+
+
+def reader(settings: Settings, *topics: str, **options: Any) -> AIOKafkaConsumer:
+    """A consumer that never commits by itself and starts at the beginning unless told otherwise."""
+    defaults: dict[str, Any] = {
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "max_partition_fetch_bytes": _FETCH_BYTES,
+        "fetch_max_bytes": 4 * _FETCH_BYTES,
+        "fetch_max_wait_ms": 100,
+    }
+    return AIOKafkaConsumer(*topics, **(connection(settings) | defaults | options))
+
+
+def group_reader(settings: Settings, group: str, **options: Any) -> AIOKafkaConsumer:
+    """A member of a consumer group."""
+    session_ms = int(settings.broker.session_timeout_seconds * 1000)
+    group_options = {
+        "group_id": group,
+        "session_timeout_ms": session_ms,
+        "heartbeat_interval_ms": max(session_ms // 5, 500),
+        "max_poll_interval_ms": 300_000,
+        "rebalance_timeout_ms": max(session_ms, 10_000),
+    }
+    return reader(settings, **(group_options | options))
+
+
+async def idempotence_available(settings: Settings) -> bool:
+    """Does the broker hand out producer ids? Raises KafkaError when it cannot be reached."""
+    client = AIOKafkaClient(**connection(settings))
+    try:
+        await client.bootstrap()
+        request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
+        response = await client.send(client.get_random_node(), request)
+        return bool(response.error_code == 0)
+    finally:
+        await client.close()
+
+
+async def start_writer(settings: Settings) -> AIOKafkaProducer:
+    """A started producer that waits for all in-sync replicas.
+
+    Raises WorkerExit when the broker cannot produce idempotently though ``broker.idempotence`` is ``required``, and
+    KafkaError when it cannot be reached.
+    """
+    available = await idempotence_available(settings)
+    if not available and settings.broker.idempotence == "required":
+        raise WorkerExit(
+            Exit.CONFIGURATION,
+            f"the broker at {settings.broker.bootstrap} refuses idempotent producing, which broker.idempotence "
+            "requires; use Apache Kafka, or set broker.idempotence to if-available where repeats after a lost "
+            "connection are acceptable",
+        )
+    if not available:
+        log.warning("The broker refuses idempotent producing: a lost connection may repeat records.")
+    producer = AIOKafkaProducer(
+        **connection(settings),
+        acks="all",
+        linger_ms=5,
+        max_batch_size=2**20,
+        max_request_size=MAX_RECORD_BYTES,
+        enable_idempotence=available,
+    )
+    await producer.start()
+    return producer
+
+
+async def answers(settings: Settings, seconds: float) -> bool:
+    """Does the broker answer a metadata request within so many seconds?"""
+    client = AIOKafkaClient(**connection(settings))
+    try:
+        async with asyncio.timeout(seconds):
+            await client.bootstrap()
+            return True
+    except (TimeoutError, KafkaError, OSError):
+        return False
+    finally:
+        await client.close()

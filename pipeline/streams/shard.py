@@ -1,0 +1,427 @@
+"""The shard service: the one engine for every hot or stateful stage, a *windowed agent* beside Faust's ordinary ones.
+
+It owns an aiokafka consumer and takes whole fetched batches. It is not an ``@app.agent`` because a Faust stream costs
+about 80 µs a message (four futures and a wait each) where this way costs about 1.5 µs, and because Faust's tables can
+die silently while they recover.
+
+Guarantee: each input partition is a shard with a chain and a state of its own. State is saved together with the input
+offset that it follows from, and only after everything that was written because of it is acknowledged; on assignment the
+newest complete checkpoint is loaded and the input is read on from the offset inside it. Kafka's committed offsets are
+for lag displays only. Any error ends the service, and with it the worker, with a documented exit code.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+from mode import Service
+
+from pipeline.flow.chain import Chain, UnreadableState
+from pipeline.records import NO_TIME, US, Output, Produced
+from pipeline.settings import Settings
+from pipeline.streams import checkpoints, clients, state_topic
+from pipeline.streams.exits import Exit, WorkerExit
+from pipeline.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+#: Records taken at once, time between looks at the input, and time after which held rows are let out.
+_MAX_RECORDS = 20_000
+_POLL_SECONDS = 0.05
+_FLUSH_SECONDS = 0.05
+_SHOW_SECONDS = 0.5
+#: Bound on a save when stopping, and on half a rebalance.
+_TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a role does: ``topics`` it reads, ``chain`` makes the chain of a shard (topic, partition)."""
+
+    role: str
+    topics: tuple[str, ...]
+    state_topic: str
+    chain: Callable[[str, int], Chain]
+
+
+@dataclass(slots=True)
+class _Shard:
+    name: str
+    chain: Chain
+    position: int
+    state: TopicPartition
+    writer: checkpoints.Writer
+    older_keys: list[bytes]
+    saved_offset: int = -1
+    flushed_at: float = 0.0
+    quiet_since: float | None = None
+    unsaved: bool = True
+    asked_again_at: int = -1
+
+
+class ShardService(Service):
+    """Runs the chains of one role over the partitions that this worker is given."""
+
+    def __init__(self, stage: Stage, settings: Settings, telemetry: Telemetry, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stage = stage
+        self.settings = settings
+        self.telemetry = telemetry
+        self.ready = asyncio.Event()
+        self.failure: BaseException | None = None
+        self._shards: dict[TopicPartition, _Shard] = {}
+        self._lock = asyncio.Lock()
+        self._generation = 0
+        self._unacknowledged: list[asyncio.Future[Any]] = []
+        self._next_checkpoint = 0.0
+        self._next_shown = 0.0
+        self._consumer: AIOKafkaConsumer
+        self._producer: AIOKafkaProducer
+
+    @property
+    def label(self) -> str:
+        return f"shard service {self.stage.role}"
+
+    async def on_start(self) -> None:
+        self.telemetry.ready.labels(self.stage.role).set(0)
+        self._producer = await clients.start_writer(self.settings)
+        group = f"{self.settings.topic_prefix}{self.stage.role}"
+        self._consumer = clients.group_reader(self.settings, group)
+        await self._consumer.start()
+        self._consumer.subscribe(list(self.stage.topics), listener=_Listener(self))
+
+    async def on_stop(self) -> None:
+        """Save, leave the group, close. The supervisor bounds the time that this may take."""
+        if hasattr(self, "_consumer"):
+            if self.failure is None:
+                with contextlib.suppress(KafkaError, TimeoutError):
+                    async with self._lock:
+                        await self._save_all(_TIMEOUT_SECONDS)
+            self._shards.clear()
+            await self._consumer.stop()
+        if hasattr(self, "_producer"):
+            await self._producer.stop()
+
+    async def fail(self, error: BaseException) -> None:
+        """End the service because of an error; the first one counts."""
+        if self.failure is None:
+            self.failure = error
+            log.error("%s ends: %s", self.label, error, exc_info=not isinstance(error, WorkerExit))
+        await self.crash(error)
+
+    # -- the loop --------------------------------------------------------------------------------------------------
+
+    @Service.task
+    async def _run(self) -> None:
+        try:
+            while not self.should_stop:
+                started = time.monotonic()
+                await self._turn()
+                rest = _POLL_SECONDS - (time.monotonic() - started)
+                if rest > 0:
+                    await self.sleep(rest)
+                else:
+                    await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            await self.fail(_explained(error, self.label))
+
+    async def _turn(self) -> None:
+        """One look at the input: fetch, apply, write, and save when it is time."""
+        generation = self._generation
+        timeout_ms = 0 if self._shards else 100
+        fetched = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=_MAX_RECORDS)
+        async with self._lock:
+            if generation != self._generation:
+                self._rewind()
+                return
+            for partition, records in fetched.items():
+                shard = self._shards.get(partition)
+                if shard is not None:
+                    await self._apply(partition, shard, records)
+            await self._flush()
+            self._check_acknowledged()
+            now = time.monotonic()
+            if now >= self._next_shown:
+                self._next_shown = now + _SHOW_SECONDS
+                self._show()
+            if now >= self._next_checkpoint:
+                await self._save_all(self.settings.broker.request_timeout_seconds)
+
+    def _rewind(self) -> None:
+        """A rebalance came between fetch and apply: forget what was fetched."""
+        for partition, shard in self._shards.items():
+            self._consumer.seek(partition, shard.position)
+
+    async def _apply(self, partition: TopicPartition, shard: _Shard, records: list[Any]) -> None:
+        if records[0].offset < shard.position:
+            records = [record for record in records if record.offset >= shard.position]
+            if not records:
+                return
+        if records[0].offset > shard.position and not await self._gap_is_real(partition, shard, records[0].offset):
+            return
+        output = shard.chain.apply(records)
+        shard.position = records[-1].offset + 1
+        shard.quiet_since = None
+        shard.unsaved = True
+        self.telemetry.messages.labels(self.stage.role, partition.topic).inc(len(records))
+        await self._write(output)
+
+    async def _gap_is_real(self, partition: TopicPartition, shard: _Shard, offset: int) -> bool:
+        """Offsets may be missing (compaction, transactions, deleted data), or the fetch began elsewhere: ask again once."""
+        if shard.asked_again_at != shard.position:
+            shard.asked_again_at = shard.position
+            self._consumer.seek(partition, shard.position)
+            return False
+        await self._check_truncation(partition, shard, offset)
+        return True
+
+    async def _check_truncation(self, partition: TopicPartition, shard: _Shard, offset: int) -> None:
+        """Say so, loudly, if the log now starts above our place: what lies between is gone."""
+        beginning = (await self._consumer.beginning_offsets([partition]))[partition]
+        if beginning > shard.position:
+            self.telemetry.drops.labels(self.stage.role, "log_truncated").inc(beginning - shard.position)
+            log.error(
+                "%s: %d messages of %s/%d were deleted before they were read (offsets %d to %d). Going on from %d. "
+                "Give the topic a longer retention.",
+                self.label, beginning - shard.position, partition.topic, partition.partition, shard.position, beginning - 1, offset,
+            )  # fmt: skip
+            shard.chain.lost_history()
+
+    async def _flush(self) -> None:
+        now = time.monotonic()
+        for partition, shard in self._shards.items():
+            if now - shard.flushed_at < _FLUSH_SECONDS:
+                continue
+            idle = self._is_idle(partition, shard, now)
+            shard.flushed_at = now
+            output = shard.chain.flush(idle=idle)
+            if output.records:
+                shard.unsaved = True
+                await self._write(output)
+
+    def _is_idle(self, partition: TopicPartition, shard: _Shard, now: float) -> bool:
+        """Read to its end and silent for long enough. A pause of this process is not silence of the source."""
+        paused = now - shard.flushed_at > 1.0 and shard.flushed_at > 0
+        end = self._consumer.highwater(partition)
+        if end is None or shard.position < end or paused:
+            shard.quiet_since = None
+            return False
+        if shard.quiet_since is None:
+            shard.quiet_since = now
+        limits = self.settings.time
+        limit = limits.idle_empty_seconds if end == 0 else limits.idle_seconds
+        return now - shard.quiet_since >= min(limit, limits.idle_seconds)
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    async def _write(self, output: Output) -> None:
+        for record in output.records:
+            await self._send(self.settings.topic(record.topic), record)
+        self._report(output)
+
+    async def _send(self, topic: str, record: Produced) -> None:
+        key = record.key if record.key is not None or record.value is not None else b""
+        sent = await self._producer.send(
+            topic, record.value, key, partition=record.partition, headers=list(record.headers)
+        )
+        self._unacknowledged.append(sent)
+
+    def _check_acknowledged(self) -> None:
+        """Forget what is acknowledged; raises the error of the first record that was refused."""
+        waiting = []
+        for sent in self._unacknowledged:
+            if sent.done():
+                self.telemetry.produced.labels(sent.result().topic).inc()
+            else:
+                waiting.append(sent)
+        self._unacknowledged = waiting
+
+    async def _acknowledged(self, seconds: float) -> None:
+        """Wait until everything written is acknowledged."""
+        if self._unacknowledged:
+            await asyncio.wait_for(asyncio.gather(*self._unacknowledged), seconds)
+        self._check_acknowledged()
+
+    def _report(self, output: Output) -> None:
+        telemetry, role = self.telemetry, self.stage.role
+        for (what, reason), number in output.counts.items():
+            if what == "points":
+                telemetry.points.inc(number)
+            elif what == "windows":
+                telemetry.windows.inc(number)
+            elif what == "drop":
+                telemetry.drops.labels(role, reason).inc(number)
+            elif what == "notice":
+                telemetry.notices.labels(role, reason).inc(number)
+            elif what == "anomaly":
+                telemetry.anomalies.labels(reason).inc(number)
+            elif what == "incident":
+                telemetry.incidents.labels(reason).inc(number)
+        now = time.time()
+        for record in output.records:
+            if record.topic == "incidents":
+                decided_us = int(dict(record.headers)["calm_decided_us"])
+                telemetry.incident_latency.observe(max(now - decided_us / US, 0.0))
+
+    # -- checkpoints -----------------------------------------------------------------------------------------------
+
+    async def _save_all(self, seconds: float) -> None:
+        """Checkpoint every shard that has changed, with one wait for acknowledgements per step."""
+        shards = [shard for shard in self._shards.values() if shard.unsaved]
+        started = time.monotonic()
+        for shard in shards:
+            await self._write(shard.chain.flush())
+        await self._acknowledged(seconds)
+        snapshots = [(shard, shard.chain.snapshot(full=not shard.writer.started)) for shard in shards]
+        written = 0
+        for step in ("parts", "manifest", "obsolete"):
+            for shard, snapshot in snapshots:
+                records = getattr(shard.writer, step)(snapshot)
+                records = [records] if step == "manifest" else records
+                if step == "obsolete":
+                    records += [(key, None) for key in shard.older_keys]
+                    shard.older_keys = []
+                for key, value in records:
+                    written += len(value or b"")
+                    sent = await self._producer.send(shard.state.topic, value, key, partition=shard.state.partition)
+                    self._unacknowledged.append(sent)
+            await self._acknowledged(seconds)
+        for shard, snapshot in snapshots:
+            shard.chain.saved()
+            shard.saved_offset, shard.unsaved = snapshot.offset, False
+        await self._commit()
+        took = time.monotonic() - started
+        if snapshots:
+            self.telemetry.checkpoint_seconds.labels(self.stage.role).observe(took)
+            self.telemetry.checkpoint_bytes.labels(self.stage.role).inc(written)
+        limits = self.settings.state
+        pause = min(max(limits.checkpoint_interval_seconds, 9 * took), limits.max_state_age_seconds)
+        self._next_checkpoint = time.monotonic() + pause
+
+    async def _commit(self) -> None:
+        """Commit the saved offsets, for lag displays only."""
+        offsets = {partition: shard.saved_offset for partition, shard in self._shards.items() if shard.saved_offset >= 0}
+        if offsets:
+            with contextlib.suppress(KafkaError, IllegalStateError):
+                await self._consumer.commit(offsets)
+
+    def _show(self) -> None:
+        """Set the gauges."""
+        telemetry, role = self.telemetry, self.stage.role
+        for partition, shard in self._shards.items():
+            where = f"{partition.topic}/{partition.partition}"
+            end = self._consumer.highwater(partition)
+            if end is not None:
+                behind = max(end - shard.position, 0)
+                telemetry.lag.labels(role, partition.topic, str(partition.partition)).set(behind)
+            watermark_us = shard.chain.watermark_us()
+            if watermark_us > NO_TIME:
+                telemetry.watermark.labels(role, where).set(watermark_us / US)
+            gauges = shard.chain.gauges()
+            if "signals" in gauges:
+                telemetry.signals.labels(where).set(gauges["signals"])
+            if "open_incidents" in gauges:
+                telemetry.open_incidents.labels(where).set(gauges["open_incidents"])
+
+    # -- rebalances ------------------------------------------------------------------------------------------------
+
+    async def revoked(self, partitions: Collection[TopicPartition]) -> None:
+        """Save and let go of all shards (every rebalance takes all away and gives some back)."""
+        async with self._lock:
+            self._generation += 1
+            self._not_ready()
+            if self._shards:
+                await self._save_all(self.settings.broker.request_timeout_seconds)
+            self._shards.clear()
+
+    async def assigned(self, partitions: Collection[TopicPartition]) -> None:
+        """Restore each shard and seek its input to the place that its state follows from."""
+        async with self._lock:
+            self._generation += 1
+            started = time.monotonic()
+            await self._restore(sorted(partitions))
+            self._next_checkpoint = time.monotonic() + self.settings.state.checkpoint_interval_seconds
+            took = time.monotonic() - started
+            self.telemetry.restore_seconds.labels(self.stage.role).observe(took)
+            names = ", ".join(f"{p.topic}/{p.partition}" for p in sorted(partitions)) or "nothing"
+            log.info("%s: restored %s in %.2f s", self.label, names, took)
+            self.telemetry.ready.labels(self.stage.role).set(1)
+            self.ready.set()
+
+    def _not_ready(self) -> None:
+        self.ready.clear()
+        self.telemetry.ready.labels(self.stage.role).set(0)
+
+    async def _restore(self, partitions: list[TopicPartition]) -> None:
+        states = {partition: self._state_of(partition) for partition in partitions}
+        live = await state_topic.read_live(self.settings, set(states.values()))
+        self._shards.clear()
+        for partition, state in states.items():
+            name = f"{partition.topic}/{partition.partition}"
+            chain = self.stage.chain(partition.topic, partition.partition)
+            snapshot = checkpoints.newest(name, live[state])
+            if snapshot is not None:
+                chain.restore(snapshot)
+            epoch = uuid.uuid4().hex
+            older = [key for key, _ in checkpoints.other_epochs(name, epoch, live[state])]
+            position = snapshot.offset if snapshot is not None else 0
+            writer = checkpoints.Writer(name, epoch)
+            self._shards[partition] = _Shard(name, chain, position, state, writer, older, saved_offset=position)
+        for partition, shard in self._shards.items():
+            await self._seek(partition, shard)
+
+    async def _seek(self, partition: TopicPartition, shard: _Shard) -> None:
+        """Go to the shard's place; if the log now starts above it, say so and go to where it starts."""
+        beginning = (await self._consumer.beginning_offsets([partition]))[partition]
+        if beginning > shard.position:
+            if shard.position > 0:
+                await self._check_truncation(partition, shard, beginning)
+            else:
+                shard.chain.lost_history()
+            shard.position = beginning
+        self._consumer.seek(partition, shard.position)
+
+    def _state_of(self, partition: TopicPartition) -> TopicPartition:
+        topic = self.settings.topic(self.stage.state_topic)
+        return TopicPartition(topic, partition.partition)
+
+
+class _Listener(ConsumerRebalanceListener):
+    """aiokafka logs and swallows what its listeners raise, so errors end the service here."""
+
+    def __init__(self, service: ShardService) -> None:
+        self._service = service
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        await self._guarded(self._service.revoked, revoked)
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        await self._guarded(self._service.assigned, assigned)
+
+    async def _guarded(self, action: Callable[[Collection[TopicPartition]], Any], partitions: Collection[TopicPartition]) -> None:
+        try:
+            await asyncio.wait_for(action(partitions), 2 * _TIMEOUT_SECONDS)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            await self._service.fail(_explained(error, self._service.label))
+
+
+def _explained(error: Exception, label: str) -> Exception:
+    """The error with the exit code that it means."""
+    if isinstance(error, WorkerExit):
+        return error
+    if isinstance(error, UnreadableState):
+        return WorkerExit(Exit.STATE_UNREADABLE, str(error))
+    if isinstance(error, KafkaError | TimeoutError | OSError):
+        return WorkerExit(Exit.BROKER_LOST, f"{label}: the broker failed us: {error!r}")
+    return error

@@ -1,0 +1,55 @@
+"""Reading the live records of state partitions, to their end.
+
+Guarantee: everything acknowledged before the call is seen. The end is the high watermark of a fetch made after the
+call began, not ``end_offsets``, which some brokers answer too low.
+"""
+
+import asyncio
+from collections.abc import Collection
+
+from aiokafka import TopicPartition
+
+from pipeline.settings import Settings
+from pipeline.streams import clients
+
+
+async def read_live(settings: Settings, partitions: Collection[TopicPartition]) -> dict[TopicPartition, dict[bytes, bytes]]:
+    """The newest value of every key (tombstones taken out) of each partition.
+
+    Raises TimeoutError when the broker sends nothing for ``broker.request_timeout_seconds``.
+    """
+    live: dict[TopicPartition, dict[bytes, bytes]] = {partition: {} for partition in partitions}
+    if not live:
+        return live
+    consumer = clients.reader(settings, max_partition_fetch_bytes=16 * 2**20, fetch_max_bytes=64 * 2**20)
+    await consumer.start()
+    try:
+        consumer.assign(list(live))
+        await consumer.seek_to_beginning(*live)
+        waiting = set(live)
+        quiet_since = asyncio.get_running_loop().time()
+        while waiting:
+            fetched = await consumer.getmany(*waiting, timeout_ms=50)
+            for partition, records in fetched.items():
+                _apply(live[partition], records)
+            for partition in list(waiting):
+                end = consumer.highwater(partition)
+                if end is not None and await consumer.position(partition) >= end:
+                    waiting.discard(partition)
+            now = asyncio.get_running_loop().time()
+            if fetched:
+                quiet_since = now
+            if now - quiet_since > settings.broker.request_timeout_seconds:
+                names = ", ".join(f"{partition.topic}/{partition.partition}" for partition in sorted(waiting))
+                raise TimeoutError(f"the broker sent nothing of {names} for {now - quiet_since:.0f} s")
+    finally:
+        await consumer.stop()
+    return live
+
+
+def _apply(live: dict[bytes, bytes], records: list) -> None:  # type: ignore[type-arg]
+    for record in records:
+        if record.value is None:
+            live.pop(record.key, None)
+        else:
+            live[record.key] = record.value

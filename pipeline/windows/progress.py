@@ -1,0 +1,78 @@
+"""Progress of the sources that feed a shard: what was applied, how far their event time is, who is idle.
+
+Guarantee: the watermark never goes back, and is a function of the log read so far alone. A source that has not said
+anything yet holds the watermark back until it says that it is idle.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipeline.records import NO_TIME
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One source. ``applied``: offsets below it are applied; None = unknown, anything is taken once."""
+
+    applied: int | None = 0
+    progress_us: int = NO_TIME
+    idle: bool = False
+
+
+class Progress:
+    """The table of sources of one shard. Only the expected sources hold the watermark back."""
+
+    def __init__(self, sources: Iterable[str], lateness_us: int) -> None:
+        self._expected = frozenset(sources)
+        self._sources = dict.fromkeys(sorted(self._expected), Source())
+        self._lateness_us = lateness_us
+        self._watermark_us = NO_TIME
+
+    @property
+    def watermark_us(self) -> int:
+        """Windows that end at or before it are complete."""
+        return self._watermark_us
+
+    def applied(self, name: str) -> int | None:
+        """Offsets of the source below this are applied; None when any may come."""
+        return self._sources.get(name, Source()).applied
+
+    def accepts(self, name: str, start: int) -> bool:
+        """False when a block would leave a gap: its writer failed before and will send again."""
+        applied = self.applied(name)
+        return applied is None or start <= applied
+
+    def advance(self, name: str, end: int, progress_us: int, *, idle: bool) -> None:
+        """Take over what a block says of its source. A block that ends below what is applied says nothing new."""
+        now = self._sources.get(name, Source())
+        if now.applied is not None and end < now.applied:
+            return
+        moved = now.applied is not None and end > now.applied
+        self._sources[name] = replace(
+            now,
+            applied=end,
+            progress_us=max(now.progress_us, progress_us),
+            idle=idle or (now.idle and not moved),
+        )
+        self._move()
+
+    def lost_history(self) -> None:
+        """The log was cut off below our place: take each source from where it now is."""
+        self._sources = {name: replace(source, applied=None) for name, source in self._sources.items()}
+
+    def _move(self) -> None:
+        known = [source for name, source in self._sources.items() if name in self._expected]
+        active = [source.progress_us for source in known if not source.idle]
+        reached = min(active) if active else max((source.progress_us for source in known), default=NO_TIME)
+        if reached > NO_TIME:
+            self._watermark_us = max(self._watermark_us, reached - self._lateness_us)
+
+    def dump(self) -> list[Any]:
+        rows = [[name, s.applied, s.progress_us, s.idle] for name, s in sorted(self._sources.items())]
+        return [self._watermark_us, rows]
+
+    def load(self, dumped: list[Any]) -> None:
+        """Take over dumped progress; sources that are new in the configuration start from nothing."""
+        self._watermark_us = dumped[0]
+        self._sources.update({name: Source(*rest) for name, *rest in dumped[1]})

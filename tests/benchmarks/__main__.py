@@ -1,0 +1,60 @@
+"""Measure, and print one JSON line per figure: ``python -m tests.benchmarks [--only PREFIX] [--repeats N]``.
+
+Guarantee: the exit code is 0 only if every run did what it must (1: a run failed, 2: no figure has that prefix).
+``CALMSTREAM_BENCH_POINTS`` (default 5,000,000) makes a smaller, quicker and less telling run.
+"""
+
+import argparse
+import sys
+
+from tests.benchmarks import checkpoint, latency, restore, throughput
+from tests.benchmarks.run import RunFailed, started
+from tests.kafka.fetch import Unavailable
+
+SINGLE = "end_to_end.points_per_second"
+BATCHED = "end_to_end.batched_points_per_second"
+CHECKPOINT = ("checkpoint.bytes_per_signal", "checkpoint.seconds")
+LATENCY = (
+    "latency.window_to_incident_p95_seconds",
+    "latency.window_to_incident_p50_seconds",
+    "latency.fault_to_incident_p95_seconds",
+)
+RESTORE = "restore.seconds"
+FIGURES = (SINGLE, BATCHED, *CHECKPOINT, *LATENCY, RESTORE)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--only", default="", metavar="PREFIX", help="only figures whose names start so")
+    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="runs of which the median is taken")
+    told = parser.parse_args()
+    wanted = {name for name in FIGURES if name.startswith(told.only)}
+    if not wanted:
+        print(f"no figure starts with {told.only!r}; there are {', '.join(FIGURES)}", file=sys.stderr)
+        return 2
+    try:
+        measure(wanted, told.repeats)
+    except (RunFailed, Unavailable) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def measure(wanted: set[str], repeats: int) -> None:
+    """Latency and checkpoints need the workload *single* first: once and without peers if its figure is not wanted."""
+    with started(repeats) as run:
+        asked = SINGLE in wanted
+        if asked or wanted.intersection((*CHECKPOINT, *LATENCY)):
+            outcomes = throughput.points_per_second(run, "single", with_peers=asked, repeats=None if asked else 1)
+        if BATCHED in wanted:
+            throughput.points_per_second(run, "batched")
+        if wanted.intersection(CHECKPOINT):
+            checkpoint.figures(run, outcomes)
+        if wanted.intersection(LATENCY):
+            latency.figures(run, run.figures[SINGLE])
+        if RESTORE in wanted:
+            restore.figure(run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

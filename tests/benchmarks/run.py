@@ -1,0 +1,64 @@
+"""What all benchmarks of one run share: the broker, sizes, a folder for logs, and where figures and progress go.
+
+Guarantee: stdout gets one JSON line per figure and nothing else; progress goes to stderr.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.kafka import fetch
+from tests.kafka.server import KafkaServer
+
+#: So that a record's timestamp is when the broker appended it, on every topic and whoever writes.
+_PROPERTIES: dict[str, str | int] = {"log.message.timestamp.type": "LogAppendTime", "log.segment.bytes": 256 << 20}
+_JAVA_OPTIONS = ("-Xms1g", "-Xmx1g")
+#: Length of the preloaded stretch where the points are too few for 10,000 signals to have enough history.
+_SECONDS = 500
+
+
+class RunFailed(RuntimeError):
+    """A run did not do what it must, so its figures mean nothing; the message says what was missing."""
+
+
+@dataclass
+class Run:
+    """One call of the benchmarks."""
+
+    bootstrap: str
+    folder: Path
+    points: int
+    repeats: int
+    figures: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def signals(self) -> int:
+        return min(10_000, self.points // _SECONDS)
+
+    def emit(
+        self, name: str, value: float, unit: str, peers: dict[str, float | None] | None = None, **more: object
+    ) -> None:
+        """Print one figure. ``more`` are keys that explain it."""
+        self.figures[name] = value
+        print(json.dumps({"name": name, "value": value, "unit": unit, "peers": peers or {}, **more}), flush=True)
+
+    def say(self, text: str) -> None:
+        print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def started(repeats: int) -> Iterator[Run]:
+    """A run with an Apache Kafka of its own. ``CALMSTREAM_BENCH_POINTS`` scales it."""
+    points = int(os.environ.get("CALMSTREAM_BENCH_POINTS", "5_000_000"))
+    with TemporaryDirectory(prefix="calmstream-bench-", ignore_cleanup_errors=True) as scratch:
+        server = KafkaServer(
+            fetch.home(), properties=_PROPERTIES, java_options=_JAVA_OPTIONS, directory=Path(scratch, "kafka")
+        )
+        with server:
+            yield Run(server.bootstrap, Path(scratch), points, repeats)

@@ -1,0 +1,60 @@
+"""Fixtures that many tests share: the brokers, and a name of its own for each test.
+
+Tests that need Apache Kafka carry the mark ``kafka``. Where it cannot be run they are skipped and the reason is shown;
+``REQUIRE_KAFKA=1`` makes that a failure.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.streams.broker_process import BrokerProcess
+from pipeline.streams.embedded import EmbeddedBroker
+from tests.kafka import fetch
+from tests.kafka.server import KafkaServer
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "kafka_home" in getattr(item, "fixturenames", ()):
+            item.add_marker("kafka")
+
+
+@pytest.fixture(scope="session")
+def kafka_home() -> Path:
+    """Where Apache Kafka is, for a test that starts a server of its own."""
+    try:
+        return fetch.home()
+    except fetch.Unavailable as reason:
+        if os.environ.get("REQUIRE_KAFKA", "0") not in ("", "0"):
+            pytest.fail(f"REQUIRE_KAFKA is set and Apache Kafka cannot be run here: {reason}", pytrace=False)
+        pytest.skip(f"Apache Kafka cannot be run here: {reason}")
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_home: Path) -> Iterator[KafkaServer]:
+    """One Apache Kafka for the whole run. A test that stops or pauses it starts its own instead."""
+    with KafkaServer(kafka_home) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def embedded_broker() -> Iterator[EmbeddedBroker]:
+    """One embedded broker for the whole run."""
+    with EmbeddedBroker() as broker:
+        yield broker
+
+
+@pytest.fixture(params=[pytest.param("kafka", marks=pytest.mark.kafka), "embedded_broker"])
+def broker(request: pytest.FixtureRequest) -> BrokerProcess:
+    """Either broker: the test runs once on each."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """What the names of this test's topics and groups begin with, so that tests share brokers and do not meet."""
+    return f"t{uuid.uuid4().hex[:12]}."

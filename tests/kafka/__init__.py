@@ -1,0 +1,1 @@
+"""Apache Kafka for the tests: fetched by Maven coordinates, run as one JVM on loopback."""
