@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import pi, sqrt
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ from detectors.protocol import Floats, Mask, Scores, State, StateVersionError
 _TO_SIGMA = sqrt(pi / 2)
 _LEAST_P = 1e-300
 _GROWN = 32  # windows after which the tail no longer changes
+_LARGEST = 1e300  # larger values count as this one, so that differences and scales stay finite
+_LEAP = 100.0  # how far above itself a value can pull the reach, in reaches or scales
 
 
 def _freedom(seen: npt.NDArray[np.int64]) -> Floats:
@@ -35,7 +37,6 @@ def _t_quantiles(p: float) -> Floats:
     """Half-width of the central 1 − p band in scales, by windows seen (0 … _GROWN)."""
     found: Floats = -stdtrit(_freedom(np.arange(_GROWN + 1)), p / 2)
     return found
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,9 @@ class LevelDetector:
             )
 
     def step(self, state: State, values: Floats, mask: Mask, now: float) -> Scores:
-        at = np.flatnonzero(mask)
+        at = np.flatnonzero(mask & np.isfinite(values))
         arrays = state.arrays
-        x = values[at]
+        x = np.clip(values[at], -_LARGEST, _LARGEST)
         seen, m, d, reach = (arrays[name][at] for name in ("seen", "level", "spread", "reach"))
         s = self._scale(m, d, reach)
         freedom = _freedom(seen)
@@ -96,7 +97,7 @@ class LevelDetector:
         floor = self.relative_floor * np.maximum(np.abs(m), reach)
         return np.maximum(np.maximum(d * _TO_SIGMA, floor), 1e-9)
 
-    def _learn(self, arrays: dict[str, npt.NDArray[np.generic]], at: npt.NDArray[np.intp], x: Floats, s: Floats) -> None:
+    def _learn(self, arrays: dict[str, npt.NDArray[Any]], at: npt.NDArray[np.intp], x: Floats, s: Floats) -> None:
         seen, m, d, reach = (arrays[name][at] for name in ("seen", "level", "spread", "reach"))
         young = seen < self.min_history // 2
         r = x - m
@@ -105,7 +106,7 @@ class LevelDetector:
         b = np.maximum(self.scale_rate, 1.0 / np.maximum(seen, 1.0))
         arrays["level"][at] = np.where(seen == 0, x, m + a * clipped)
         arrays["spread"][at] = np.where(seen == 0, 0.0, d + b * (np.abs(clipped) - d))
-        above = np.maximum(np.abs(x) - reach, 0.0)
+        above = np.clip(np.abs(x) - reach, 0.0, _LEAP * np.maximum(reach, s))
         arrays["reach"][at] = np.where(young, np.maximum(np.abs(x), reach), reach * 0.999 + self.scale_rate * above)
         arrays["last"][at] = x
         arrays["seen"][at] = seen + 1

@@ -43,7 +43,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Scores of one window of every row, shapes (rows,); NaN where the mask was false.
+    """Scores of one window of every row, shapes (rows,); NaN where the mask was false or the value was not finite.
 
     ``expected``, ``lower``, ``upper`` are in the signal's unit; ``surprise`` is −log10 of the two-sided tail
     probability, never negative, 0 while the row is cold.
@@ -56,7 +56,7 @@ class Scores:
 
 
 class RowDetector(Protocol):
-    """A detector of single signals. ``fields`` names each state array and its type; ``slow`` those that rarely change."""
+    """A detector of single signals. ``fields`` are the state arrays and types, ``slow`` those that rarely change."""
 
     @property
     def version(self) -> str: ...
@@ -72,6 +72,7 @@ class RowDetector(Protocol):
     def step(self, state: State, values: Floats, mask: Mask, now: float) -> Scores:
         """Score one window of every row where ``mask`` is true, then learn it into ``state``.
 
-        ``now`` is the end of the window, seconds since the epoch. ``values`` (rows,) and ``mask`` are not changed.
+        ``now`` is the end of the window, seconds since the epoch. ``values`` (rows,) and ``mask`` are not changed; a
+        value that is not finite is a gap.
         """
         ...

@@ -4,24 +4,49 @@ import sys
 
 import typer
 
-from pipeline.cli import worker
+from pipeline.cli import broker, demo, incidents, inputs, replay, signal, signals, topics, worker
 from pipeline.settings import ConfigurationError
 
 app = typer.Typer(
     name="calmstream",
-    help="Telemetry from Kafka in, few and explained incidents out.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
+_RUN, _LOOK = "Run", "Look"
+
 
 @app.callback()
 def calmstream() -> None:
-    """Telemetry from Kafka in, few and explained incidents out."""
+    """Telemetry from Kafka in, few and explained incidents out.
+
+    To try it without Kafka, in three terminals:
+
+    1. `calmstream broker --topics`
+    2. `CALMSTREAM_BROKER__IDEMPOTENCE=if-available calmstream worker`
+    3. `calmstream incidents --follow`
+
+    With Kafka: `calmstream topics create --bootstrap host:port`, then `calmstream worker --bootstrap host:port`.
+
+    Every setting can be given in a YAML file (`--config FILE` or `CALMSTREAM_CONFIG`) and in the environment (for
+    instance `CALMSTREAM_BROKER__BOOTSTRAP=host:port`); flags are stronger than both.
+
+    Exit codes: 0 done, 1 failed or found something, 2 wrong arguments or configuration, 3 topics missing or wrong,
+    4 broker not reached or lost, 6 state unreadable.
+    """
 
 
-app.command("worker")(worker.worker)
+app.command("worker", rich_help_panel=_RUN)(worker.worker)
+app.command("demo", rich_help_panel=_RUN)(demo.demo)
+app.command("broker", rich_help_panel=_RUN)(broker.broker)
+app.command("replay", rich_help_panel=_RUN)(replay.replay)
+app.add_typer(topics.app, name="topics", rich_help_panel=_RUN)
+app.command("incidents", rich_help_panel=_LOOK)(incidents.incidents)
+app.command("signals", rich_help_panel=_LOOK)(signals.signals)
+app.add_typer(signal.app, name="signal", rich_help_panel=_LOOK)
+app.add_typer(inputs.app, name="inputs", rich_help_panel=_LOOK)
 
 
 def main() -> None:

@@ -99,7 +99,7 @@ def decode(message: Message) -> Arrival:
         if headers["calm_type"] == b"progress":
             return Arrival(source, sequence, sequence, int(headers["calm_progress_us"]), None)
         return Arrival(source, sequence, sequence + 1, NO_TIME, anomaly_of(msgspec.json.decode(message.value or b"")))
-    except (KeyError, ValueError, TypeError, AttributeError, msgspec.MsgspecError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, msgspec.MsgspecError) as error:
         raise BadEvent(f"not an anomaly event: {error!r}") from error
 
 

@@ -5,7 +5,9 @@ raises DamagedFrame. Layout: magic ``CSC1``, header length (uint32), header (msg
 shape per array), then the arrays' bytes, each starting at a multiple of 8.
 """
 
+import re
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import msgspec
@@ -15,6 +17,8 @@ import numpy.typing as npt
 _MAGIC = b"CSC1"
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(tuple[Any, list[tuple[str, str, list[int]]]])
+#: numpy's names of the types that a frame may hold: bool, integers and floats, little-endian.
+_TYPES = re.compile(r"[<|][biuf][1248]")
 
 
 class DamagedFrame(ValueError):
@@ -45,8 +49,11 @@ def decode(frame: bytes) -> tuple[Any, dict[str, npt.NDArray[Any]]]:
         arrays: dict[str, npt.NDArray[Any]] = {}
         for name, kind, shape in table:
             at += -at % 8
-            dtype = np.dtype(kind)
-            count = int(np.prod(shape, dtype=np.int64))
+            if not _TYPES.fullmatch(kind):
+                raise ValueError(f"array {name!r} has type {kind!r}")
+            dtype, count = np.dtype(kind), prod(shape)
+            if min(shape, default=0) < 0 or count * dtype.itemsize > len(frame) - at:
+                raise ValueError(f"array {name!r} with shape {shape} does not fit in")
             arrays[name] = np.frombuffer(frame, dtype, count, at).reshape(shape)
             at += count * dtype.itemsize
     except (msgspec.MsgspecError, ValueError, TypeError) as error:

@@ -76,12 +76,13 @@ def encode(incident: Incident) -> tuple[bytes, tuple[tuple[str, bytes], ...]]:
 
 def decode(message: Message) -> dict[str, Any]:
     """The data of an event in binary or structured mode. Raises ValueError when it is neither."""
-    content_type = dict(message.headers).get("content-type", b"").decode("latin-1")
+    content_type = dict(message.headers).get("content-type") or b""
     try:
         found = msgspec.json.decode(message.value or b"")
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(f"not a JSON event: {error}") from error
-    data = found.get("data") if content_type.startswith("application/cloudevents+json") else found
+    structured = content_type.startswith(b"application/cloudevents+json") and isinstance(found, dict)
+    data = found.get("data") if structured else found
     if not isinstance(data, dict) or "revision" not in data:
         raise ValueError("not an incident event: it has no data with a revision")
     return data

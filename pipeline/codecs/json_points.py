@@ -4,6 +4,7 @@ Guarantee: a message is used whole or refused whole, except that single points o
 for their limits; whatever is refused is named. A message is never joined with its neighbour.
 """
 
+from array import array
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +31,11 @@ _one = msgspec.json.Decoder(_Point)
 _many = msgspec.json.Decoder(list[_Point])
 _attributes = msgspec.json.Decoder(dict[str, str | bool | int | float | None])
 
+#: What the decoder raises on bad input: wrong JSON or types, wrong UTF-8, nesting without end.
+_BAD_INPUT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+#: Seconds since 1970 stay below this; milliseconds do not.
+_MOST_SECONDS = 1e11
+
 
 class JsonPoints:
     """Decodes ``{"ts", "name", "value", "unit"?, "kind"?, "attributes"?}`` (see docs/schema/point.json)."""
@@ -46,7 +52,7 @@ class JsonPoints:
         try:
             points = [_one.decode(message.value) for message in messages]  # type: ignore[arg-type]
             owner: Any = np.arange(len(points), dtype=np.int32)
-        except (msgspec.MsgspecError, TypeError, UnicodeDecodeError):
+        except (*_BAD_INPUT, TypeError):
             points, owner = _decode_each(messages, rejections)
             owner = np.array(owner, np.int32)
         return self._columns(points, owner, rejections)
@@ -95,7 +101,7 @@ def _read_attributes(raw: bytes) -> tuple[tuple[str, str], ...]:
         return ()
     try:
         found = _attributes.decode(raw)
-    except msgspec.MsgspecError as error:
+    except _BAD_INPUT as error:
         raise BadPoint("bad_attributes", f"attributes must be strings, numbers or booleans by name: {error}") from None
     return tuple(sorted((name, _text(value)) for name, value in found.items() if value is not None))
 
@@ -108,13 +114,14 @@ def _text(value: str | bool | int | float) -> str:
 
 def _times(points: list[_Point], bad: dict[int, BadPoint]) -> Any:
     try:
-        seconds = np.array([point.ts for point in points], np.float64)
-    except ValueError:
+        seconds = np.array(array("d", [point.ts for point in points]))  # type: ignore[type-var]
+    except TypeError:  # there are texts among them
         return _mixed_times(points, bad)
-    if seconds.size and not (np.abs(seconds) < 1e11).all():
-        for row in np.flatnonzero(~(np.abs(seconds) < 1e11)).tolist():
-            bad[row] = BadPoint("bad_time", f"ts is {points[row].ts!r}; give seconds since 1970, not milliseconds")
-        seconds = np.where(np.abs(seconds) < 1e11, seconds, 0.0)
+    wrong = ~(np.abs(seconds) < _MOST_SECONDS)
+    if wrong.any():
+        for row in np.flatnonzero(wrong).tolist():
+            bad.setdefault(row, _bad_time(points[row].ts))
+        seconds = np.where(wrong, 0.0, seconds)
     return np.rint(seconds * US).astype(np.int64)
 
 
@@ -124,17 +131,21 @@ def _mixed_times(points: list[_Point], bad: dict[int, BadPoint]) -> Any:
         try:
             times[row] = _one_time(point.ts)
         except (ValueError, OverflowError):
-            detail = f"ts is {point.ts!r}; give seconds since 1970 or an RFC 3339 time"
-            bad.setdefault(row, BadPoint("bad_time", detail))
+            bad.setdefault(row, _bad_time(point.ts))
     return times
+
+
+def _bad_time(ts: float | str) -> BadPoint:
+    detail = f"ts is {ts!r:.64}; give seconds since 1970 (not milliseconds) as a number, or an RFC 3339 time as a text"
+    return BadPoint("bad_time", detail)
 
 
 def _one_time(ts: float | str) -> int:
     if not isinstance(ts, str):
-        if not abs(ts) < 1e11:
+        if not abs(ts) < _MOST_SECONDS:
             raise ValueError(ts)
         return round(ts * US)
-    moment = datetime.fromisoformat(ts)
+    moment = datetime.fromisoformat(ts.upper())
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
@@ -151,8 +162,10 @@ def _decode_each(messages: Sequence[Message], rejections: list[Rejection]) -> tu
             continue
         try:
             found = _decode_message(value)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            rejections.append(Rejection(number, "undecodable", f"not a JSON point, an array of points or NDJSON: {error}"))
+        except _BAD_INPUT as error:
+            rejections.append(
+                Rejection(number, "undecodable", f"not a JSON point, an array of points or NDJSON: {error}")
+            )
             continue
         points.extend(found)
         owner.extend([number] * len(found))
@@ -165,6 +178,8 @@ def _decode_message(value: bytes) -> list[_Point]:
         return _many.decode(value)
     try:
         return [_one.decode(value)]
+    except msgspec.ValidationError:
+        raise  # a whole object; its lines would only give a worse reason
     except msgspec.DecodeError:
         if start != b"{" or b"\n" not in value.strip():
             raise

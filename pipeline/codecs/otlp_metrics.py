@@ -41,12 +41,13 @@ class OtlpMetrics:
     def __init__(self, limits: Limits) -> None:
         self.table = SeriesTable(limits)
         self._families: dict[tuple[bytes, str, str, Kind], _Family] = {}
-        self._new_family = count()
-        self._generation = self.table.generation
+        self._family_numbers = count()  # never used again, so families may be forgotten while their series are known
 
     def decode(self, messages: Sequence[Message]) -> PointColumns:
         """Columns of all points; a summary gives a histogram row and a gauge row for each quantile."""
-        self._forget_if_full()
+        self.table.forget_if_full()
+        if len(self._families) >= self.table.limits.max_series:
+            self._families.clear()
         rows = _Rows()
         for message in messages:
             try:
@@ -56,13 +57,6 @@ class OtlpMetrics:
                 rows.refuse(error)
             rows.end_message()
         return rows.columns()
-
-    def _forget_if_full(self) -> None:
-        self.table.forget_if_full()
-        # Families are numbered anew, never reused: they may be forgotten alone, and are when only bad points made them.
-        if self._generation != self.table.generation or len(self._families) >= self.table.limits.max_series:
-            self._generation = self.table.generation
-            self._families.clear()
 
     def _add_resource(self, rows: "_Rows", resource_metrics: Any) -> None:
         resource = _Resource(resource_metrics.resource, self.table.limits)
@@ -115,7 +109,7 @@ class OtlpMetrics:
             check_size(name, self.table.limits)
             check_size(unit, self.table.limits)
             resource.attributes()
-            family = self._families[key] = _Family(next(self._new_family), name, unit, kind)
+            family = self._families[key] = _Family(next(self._family_numbers), name, unit, kind)
         return family
 
     def _series(self, rows: "_Rows", resource: "_Resource", family: "_Family", points: list[Any]) -> list[int]:

@@ -20,7 +20,8 @@ def encode(block: ScoreBlock) -> bytes:
 def decode(value: bytes) -> ScoreBlock:
     """Raises columns.DamagedFrame when the bytes are not a score block."""
     head, arrays = columns.decode(value)
-    if not isinstance(head, list) or head[0] != _KIND:
+    if not isinstance(head, list) or head[:1] != [_KIND]:
         raise columns.DamagedFrame(f"not a block of {_KIND!r}")
-    arrays["anomalous"] = arrays["anomalous"].astype(np.bool_)
-    return ScoreBlock(head[1], **arrays)
+    if arrays.keys() != set(_COLUMNS) or len({array.shape for array in arrays.values()}) != 1 or len(head) != 2:
+        raise columns.DamagedFrame(f"a block of {_KIND!r} with columns {list(arrays)} is damaged")
+    return ScoreBlock(head[1], **(arrays | {"anomalous": arrays["anomalous"].astype(np.bool_)}))

@@ -15,6 +15,9 @@ from pipeline.records import HistogramPoint, Kind, Signal, SignalBlock
 
 _KIND = "signals/1"
 
+_Described = tuple[int, str, str, Kind, str, str, str, list[str]]
+_Head = tuple[str, str, int, int, int, bool, list[_Described]]
+
 
 def encode(block: SignalBlock) -> bytes:
     arrays: dict[str, npt.NDArray[Any]] = {}
@@ -24,7 +27,7 @@ def encode(block: SignalBlock) -> bytes:
             "signal": block.signal.astype(np.uint16) if block.ids.size <= 0xFFFF else block.signal,
             "time_us": block.time_us,
             "value": block.value,
-            "offset": (block.offset - block.start).astype(np.uint32),
+            "offset": _small(block.offset - block.start),
         }
         if block.start_us is not None:
             arrays["start_us"] = block.start_us
@@ -47,30 +50,55 @@ def encode(block: SignalBlock) -> bytes:
 def decode(value: bytes) -> SignalBlock:
     """Raises columns.DamagedFrame when the bytes are not a block."""
     head, arrays = columns.decode(value)
+    if not isinstance(head, list) or head[:1] != [_KIND]:
+        raise columns.DamagedFrame(f"not a block of {_KIND!r}")
     try:
-        kind, source, start, end, progress_us, idle, described = head
-        signals = tuple(signal_of(parts) for parts in described)
-    except (TypeError, ValueError) as error:
-        raise columns.DamagedFrame(f"not a block of {_KIND}: {error}") from error
-    if kind != _KIND:
-        raise columns.DamagedFrame(f"a block of {kind!r} where {_KIND!r} was expected")
-    none = np.empty(0, np.int64)
-    return SignalBlock(
+        return _block(head, arrays)
+    except (KeyError, IndexError, TypeError, ValueError, msgspec.ValidationError) as error:
+        raise columns.DamagedFrame(f"a block of {_KIND!r} is damaged: {error!r}") from error
+
+
+def _block(head: list[Any], arrays: dict[str, npt.NDArray[Any]]) -> SignalBlock:
+    _, source, start, end, progress_us, idle, described = msgspec.convert(head, _Head)
+
+    def column(name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        return arrays[name].astype(dtype, copy=False) if name in arrays else np.empty(0, dtype)
+
+    block = SignalBlock(
         source=source,
         start=start,
         end=end,
         progress_us=progress_us,
         idle=idle,
-        described=signals,
-        ids=arrays.get("ids", none.astype(np.uint64)),
-        signal=arrays.get("signal", none).astype(np.uint32),
-        time_us=arrays.get("time_us", none),
-        value=arrays.get("value", none.astype(np.float64)),
-        offset=arrays.get("offset", none).astype(np.int64) + start,
-        start_us=arrays.get("start_us"),
-        late=arrays.get("late"),
+        described=tuple(signal_of(parts) for parts in described),
+        ids=column("ids", np.uint64),
+        signal=column("signal", np.uint32),
+        time_us=column("time_us", np.int64),
+        value=column("value", np.float64),
+        offset=column("offset", np.int64) + start,
+        start_us=column("start_us", np.int64) if "start_us" in arrays else None,
+        late=column("late", np.uint32) if "late" in arrays else None,
         histograms=_unflatten(arrays) if "h_row" in arrays else {},
     )
+    _check(block)
+    return block
+
+
+def _check(block: SignalBlock) -> None:
+    """Raises ValueError when the columns do not fit each other."""
+    start_us = block.offset if block.start_us is None else block.start_us
+    shapes = {column.shape for column in (block.signal, block.time_us, block.value, block.offset, start_us)}
+    if shapes != {(block.rows,)}:
+        raise ValueError(f"columns of shapes {sorted(shapes)}")
+    late = block.late if block.late is not None else np.empty(0, np.uint32)
+    for name, index, size in (("signal", block.signal, block.ids.size), ("late", late, block.rows)):
+        if index.size and int(index.max()) >= size:
+            raise ValueError(f"{name} {int(index.max())} of {size}")
+
+
+def _small(offsets: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """As 32 bits where they fit: only the first block of a source whose log begins far from 0 is wider."""
+    return offsets if offsets.size and int(offsets.max()) > 0xFFFFFFFF else offsets.astype(np.uint32)
 
 
 def describe(signal: Signal) -> list[Any]:
@@ -90,7 +118,9 @@ def describe(signal: Signal) -> list[Any]:
 def signal_of(parts: Sequence[Any]) -> Signal:
     """The inverse of ``describe``; raises ValueError or TypeError on anything else."""
     id_, name, unit, kind, scope, workload, instance, flat = parts
-    return Signal(id_, name, unit, Kind(kind), scope, workload, instance, tuple(zip(flat[::2], flat[1::2], strict=True)))
+    return Signal(
+        id_, name, unit, Kind(kind), scope, workload, instance, tuple(zip(flat[::2], flat[1::2], strict=True))
+    )
 
 
 def encode_signals(signals: Sequence[Signal]) -> bytes:
@@ -114,6 +144,8 @@ def _flatten(histograms: dict[int, HistogramPoint]) -> dict[str, npt.NDArray[Any
 
 def _unflatten(arrays: dict[str, npt.NDArray[Any]]) -> dict[int, HistogramPoint]:
     edges = np.concatenate([[0], np.cumsum(arrays["h_size"])]).astype(int)
+    if not arrays["h_bounds"].shape == arrays["h_counts"].shape == (edges[-1],) or (np.diff(edges) < 1).any():
+        raise ValueError(f"histograms need {edges[-1]} bounds and counts, not {arrays['h_bounds'].shape}")
     found = {}
     for i, row in enumerate(arrays["h_row"].tolist()):
         part = slice(edges[i], edges[i + 1])

@@ -1,1 +1,1 @@
-"""Demo: a small real system to watch."""
+"""Demo: this very machine, watched through Kafka, and two disturbances that Calmstream has to find."""

@@ -20,8 +20,8 @@ class FlowConfig:
     max_future_us: int = 300 * US
     max_past_us: int = 86_400 * US
     scope_attributes: tuple[str, ...] = ("deployment.environment.name", "k8s.cluster.name")
-    limits: Limits = Limits()
-    policy: DetectorPolicy = DetectorPolicy()
+    limits: Limits = field(default_factory=Limits)
+    policy: DetectorPolicy = field(default_factory=DetectorPolicy)
     join_us: int = 60 * US
     resolve_us: int = 30 * US
 

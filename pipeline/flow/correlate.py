@@ -129,7 +129,9 @@ class CorrelateChain:
 
     def restore(self, snapshot: Snapshot) -> None:
         if snapshot.version != _VERSION:
-            raise UnreadableState(f"state of {self._name} has version {snapshot.version!r}; this worker reads {_VERSION!r}")
+            raise UnreadableState(
+                f"state of {self._name} has version {snapshot.version!r}; this worker reads {_VERSION!r}"
+            )
         try:
             self._offset, progress, self._closed_us = msgspec.msgpack.decode(snapshot.head)
             self._progress.load(progress)

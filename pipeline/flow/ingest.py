@@ -82,7 +82,7 @@ class IngestChain:
         self._check_times(columns, messages, out)
         self._dead_letters(columns.rejections, messages, out)
         offsets = np.fromiter((message.offset for message in messages), np.int64, len(messages))
-        for first, last, rows in _cuts(columns.message, len(messages)):
+        for _, last, rows in _cuts(columns.message, len(messages)):
             self._take(columns, rows, offsets, out)
             self._offset = int(offsets[last - 1]) + 1
             if self._rows >= _FULL_ROWS:
@@ -137,7 +137,11 @@ class IngestChain:
         start_us = columns.start_us[rows] if columns.start_us is not None else np.zeros(series.size, np.int64)
         self._has_start = self._has_start or columns.start_us is not None
         self._histograms.update(
-            {self._rows + i - rows.start: point for i, point in columns.histograms.items() if rows.start <= i < rows.stop}
+            {
+                self._rows + i - rows.start: point
+                for i, point in columns.histograms.items()
+                if rows.start <= i < rows.stop
+            }
         )
         self._held.append((series, time_us, columns.value[rows], start_us, offsets[message], late))
         self._rows += series.size
@@ -251,7 +255,9 @@ class IngestChain:
 
     def restore(self, snapshot: Snapshot) -> None:
         if snapshot.version != _VERSION:
-            raise UnreadableState(f"state of {self._source} has version {snapshot.version!r}; this worker reads {_VERSION!r}")
+            raise UnreadableState(
+                f"state of {self._source} has version {snapshot.version!r}; this worker reads {_VERSION!r}"
+            )
         self._offset, self._progress_us = msgspec.msgpack.decode(snapshot.head)
         self._covered = self._offset
 

@@ -36,7 +36,9 @@ class ScoreChain:
     def __init__(self, partition: int, config: FlowConfig) -> None:
         self._name = f"signals/{partition}"
         self._config = config
-        self._scorer = Scorer(config.policy, extra={"signal": {"kind": np.uint8, "window_us": np.int64}, "rates": rates.FIELDS})
+        self._scorer = Scorer(
+            config.policy, extra={"signal": {"kind": np.uint8, "window_us": np.int64}, "rates": rates.FIELDS}
+        )
         self._distributions = Distributions(self._scorer)
         self._progress = Progress(config.sources, config.lateness_us)
         self._pending = Pending()
@@ -90,7 +92,9 @@ class ScoreChain:
         for reason, wrong in self._unusable(block, row, applied):
             out.count("notice" if reason == "sent_again" else "drop", reason, int((wrong & take).sum()))
             take &= ~wrong
-        ends = window_end(block.time_us, self._scorer.table.groups["signal"]["window_us"][np.maximum(row, 0)] + (row < 0))
+        ends = window_end(
+            block.time_us, self._scorer.table.groups["signal"]["window_us"][np.maximum(row, 0)] + (row < 0)
+        )
         after_idle = take & (ends <= self._progress.watermark_us)
         out.count("drop", "late_after_idle", int(after_idle.sum()))
         take &= ends > max(self._closed_us, self._progress.watermark_us)
@@ -148,6 +152,10 @@ class ScoreChain:
         row, value, time_us, count = (
             np.concatenate([getattr(part, name) for part in parts]) for name in ("row", "value", "time_us", "count")
         )
+        finite = np.isfinite(value)
+        if not finite.all():  # sums and rates of finite points may be too large for a float
+            out.count("drop", "overflow", int((~finite).sum()))
+            row, value, time_us, count = row[finite], value[finite], time_us[finite], count[finite]
         if not row.size:
             return
         start_us = window.end_us - np.maximum(table.groups["signal"]["window_us"][row], 1)
@@ -246,7 +254,9 @@ class ScoreChain:
         try:
             self._offset, progress, self._closed_us, self._sent, rows = msgspec.msgpack.decode(snapshot.head)
             self._progress.load(progress)
-            for name in sorted((n for n in snapshot.names if n.startswith("signals/")), key=lambda n: int(n.split("/")[1])):
+            for name in sorted(
+                (n for n in snapshot.names if n.startswith("signals/")), key=lambda n: int(n.split("/")[1])
+            ):
                 for signal in signal_block.decode_signals(snapshot.blocks[name]):
                     self._scorer.add(signal)
             self._scorer.table.grow(rows)

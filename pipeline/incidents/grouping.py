@@ -46,7 +46,7 @@ class Open:
 
 
 class Grouping:
-    """All open incidents of a shard. ``join_us``: how far onsets may lie apart; ``resolve_us``: quiet before the end."""
+    """Open incidents of a shard. ``join_us``: how far onsets may lie apart; ``resolve_us``: quiet before the end."""
 
     def __init__(self, join_us: int, resolve_us: int, opened: Iterable[Open] = ()) -> None:
         self._join_us = join_us
@@ -81,9 +81,9 @@ class Grouping:
     def _apply(self, anomaly: Anomaly, now_us: int) -> Open | None:
         known = self._of.get(anomaly.id)
         if known is not None:
-            incident = self.open[known]
-            incident.join(replace(incident.members[anomaly.id], anomaly=anomaly))
-            return incident
+            joined = self.open[known]
+            joined.join(replace(joined.members[anomaly.id], anomaly=anomaly))
+            return joined
         if anomaly.transition == "ended":
             return None
         incident, why = self._find(anomaly)
@@ -122,7 +122,9 @@ class Grouping:
 
     def _transition(self, incident: Open, transition: str, now_us: int) -> Incident:
         incident.revision += 1
-        members = sorted(incident.members.values(), key=lambda m: (-m.anomaly.surprise, m.anomaly.signal.id, m.anomaly.id))
+        members = sorted(
+            incident.members.values(), key=lambda m: (-m.anomaly.surprise, m.anomaly.signal.id, m.anomaly.id)
+        )
         ends = [m.anomaly.end_us for m in members if m.anomaly.end_us is not None]
         worst = members[0].anomaly
         resolved = transition == "resolved"

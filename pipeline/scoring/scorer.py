@@ -52,7 +52,9 @@ class Scorer:
             self._least[row] = self.policy.least_deviation(signal.unit)
         return row
 
-    def step(self, end_us: int, row: Array, start_us: Array, time_us: Array, value: Array, count: Array) -> tuple[ScoreBlock, list[Anomaly]]:
+    def step(
+        self, end_us: int, row: Array, start_us: Array, time_us: Array, value: Array, count: Array
+    ) -> tuple[ScoreBlock, list[Anomaly]]:
         """Score the windows that end at ``end_us``; ``row`` is distinct, all shapes (windows,)."""
         table = self.table
         values = np.full(table.capacity, np.nan)
@@ -91,7 +93,9 @@ class Scorer:
         enough: Array = (size >= least) & (size > 0)
         return enough
 
-    def _block(self, end_us: int, row: Array, time_us: Array, count: Array, value: Array, scored: Sequence[Array]) -> ScoreBlock:
+    def _block(
+        self, end_us: int, row: Array, time_us: Array, count: Array, value: Array, scored: Sequence[Array]
+    ) -> ScoreBlock:
         signals = self.catalogue.signals
         ids = np.fromiter((signals[i].id for i in row.tolist()), np.uint64, row.size)
         order = np.argsort(ids)

@@ -23,7 +23,8 @@ class Table:
         self._slow = slow
         self.rows = 0
         self.groups: dict[str, dict[str, Array]] = {
-            group: {name: np.zeros(PART_ROWS, dtype) for name, dtype in fields.items()} for group, fields in groups.items()
+            group: {name: np.zeros(PART_ROWS, dtype) for name, dtype in fields.items()}
+            for group, fields in groups.items()
         }
         self._dirty = {"fast": np.zeros(1, np.bool_), "slow": np.zeros(1, np.bool_)}
 

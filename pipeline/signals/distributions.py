@@ -38,10 +38,12 @@ def summarise(
         fresh = point
         if cumulative:
             reset = before is not None and (point.count < before.point.count or start_us > before.time_us)
-            if before is not None and not reset:
-                since, fresh = before.time_us, subtract(point, before.point)
-            elif before is None:
+            if before is None:
                 since = 0
+            elif reset:
+                since = max(start_us, before.time_us)
+            else:
+                since, fresh = before.time_us, subtract(point, before.point)
         if 0 < since < time_us:
             parts.append(fresh)
             elapsed_us += time_us - since

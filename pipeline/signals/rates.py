@@ -6,6 +6,7 @@ after the reset counts as increase. State is named arrays, one row per signal.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,18 +67,18 @@ def means(points: SortedPoints) -> WindowValues:
     return WindowValues(points.row[start], total / count, points.time_us[start + count - 1], count)
 
 
-def counter_rates(points: SortedPoints, state: dict[str, npt.NDArray[np.generic]]) -> WindowValues:
+def counter_rates(points: SortedPoints, state: dict[str, npt.NDArray[Any]]) -> WindowValues:
     """Cumulative counters: increase per second since the signal's newest earlier point, which may be in an earlier
-    window. The first point ever of a signal gives no value, unless it tells when counting started."""
+    window. The first point ever of a signal gives no value, unless it is 0 and tells when counting started."""
     return _rates(points, state, cumulative=True)
 
 
-def delta_rates(points: SortedPoints, state: dict[str, npt.NDArray[np.generic]]) -> WindowValues:
+def delta_rates(points: SortedPoints, state: dict[str, npt.NDArray[Any]]) -> WindowValues:
     """Deltas: increase per second of the time that they cover: from their start time, else from the point before."""
     return _rates(points, state, cumulative=False)
 
 
-def _rates(points: SortedPoints, state: dict[str, npt.NDArray[np.generic]], *, cumulative: bool) -> WindowValues:
+def _rates(points: SortedPoints, state: dict[str, npt.NDArray[Any]], *, cumulative: bool) -> WindowValues:
     start = firsts(points.row)
     if not start.size:
         return _none()
@@ -104,7 +105,9 @@ def _rates(points: SortedPoints, state: dict[str, npt.NDArray[np.generic]], *, c
     return WindowValues(rows[good], total[good] / seconds[good], points.time_us[last][good], count[good])
 
 
-def _shifted(points: SortedPoints, start: npt.NDArray[np.intp], state: dict[str, npt.NDArray[np.generic]], name: str) -> npt.NDArray[np.generic]:
+def _shifted(
+    points: SortedPoints, start: npt.NDArray[np.intp], state: dict[str, npt.NDArray[Any]], name: str
+) -> npt.NDArray[Any]:
     """For each point the field of the point before it: in the window, else from the state."""
     column = {"last_value": points.value, "last_us": points.time_us, "last_start_us": points.start_us}[name]
     shifted = np.empty_like(column)
@@ -113,7 +116,7 @@ def _shifted(points: SortedPoints, start: npt.NDArray[np.intp], state: dict[str,
     return shifted
 
 
-def _remember(points: SortedPoints, last: npt.NDArray[np.intp], rows: Ints, state: dict[str, npt.NDArray[np.generic]]) -> None:
+def _remember(points: SortedPoints, last: npt.NDArray[np.intp], rows: Ints, state: dict[str, npt.NDArray[Any]]) -> None:
     state["last_value"][rows] = points.value[last]
     state["last_us"][rows] = points.time_us[last]
     state["last_start_us"][rows] = points.start_us[last]

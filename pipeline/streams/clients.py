@@ -6,7 +6,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from pipeline.settings import Settings
@@ -52,41 +52,52 @@ def group_reader(settings: Settings, group: str, **options: Any) -> AIOKafkaCons
     return reader(settings, **(group_options | options))
 
 
-async def idempotence_available(settings: Settings) -> bool:
-    """Does the broker hand out producer ids? Raises KafkaError when it cannot be reached."""
-    client = AIOKafkaClient(**connection(settings))
-    try:
-        await client.bootstrap()
-        request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
-        response = await client.send(client.get_random_node(), request)
-        return bool(response.error_code == 0)
-    finally:
-        await client.close()
+async def idempotence(settings: Settings) -> bool:
+    """Does the broker hand out producer ids, as idempotent producing needs?
 
-
-async def start_writer(settings: Settings) -> AIOKafkaProducer:
-    """A started producer that waits for all in-sync replicas.
-
-    Raises WorkerExit when the broker cannot produce idempotently though ``broker.idempotence`` is ``required``, and
-    KafkaError when it cannot be reached.
+    Raises WorkerExit when it does not though ``broker.idempotence`` is ``required``; where it is only wished for, the
+    log says so. Raises KafkaError when the broker cannot be reached.
     """
-    available = await idempotence_available(settings)
-    if not available and settings.broker.idempotence == "required":
+    if await _hands_out_producer_ids(settings):
+        return True
+    if settings.broker.idempotence == "required":
         raise WorkerExit(
             Exit.CONFIGURATION,
             f"the broker at {settings.broker.bootstrap} refuses idempotent producing, which broker.idempotence "
             "requires; use Apache Kafka, or set broker.idempotence to if-available where repeats after a lost "
             "connection are acceptable",
         )
-    if not available:
-        log.warning("The broker refuses idempotent producing: a lost connection may repeat records.")
+    log.warning("The broker refuses idempotent producing: a lost connection may repeat records.")
+    return False
+
+
+async def _hands_out_producer_ids(settings: Settings) -> bool:
+    client = AIOKafkaClient(**connection(settings))
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + settings.broker.request_timeout_seconds
+    try:
+        await client.bootstrap()
+        while True:
+            request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
+            response = await client.send(client.get_random_node(), request)
+            if response.error_code == 0:
+                return True
+            if not for_code(response.error_code).retriable or loop.time() > deadline:
+                return False
+            await asyncio.sleep(0.2)  # a broker that has just started
+    finally:
+        await client.close()
+
+
+async def start_writer(settings: Settings, *, idempotent: bool) -> AIOKafkaProducer:
+    """A started producer that waits for all in-sync replicas. Raises KafkaError when the broker cannot be reached."""
     producer = AIOKafkaProducer(
         **connection(settings),
         acks="all",
         linger_ms=5,
         max_batch_size=2**20,
         max_request_size=MAX_RECORD_BYTES,
-        enable_idempotence=available,
+        enable_idempotence=idempotent,
     )
     await producer.start()
     return producer

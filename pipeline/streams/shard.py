@@ -76,6 +76,7 @@ class ShardService(Service):
         self.telemetry = telemetry
         self.ready = asyncio.Event()
         self.failure: BaseException | None = None
+        self.idempotent: bool | None = None  # None: ask the broker at start
         self._shards: dict[TopicPartition, _Shard] = {}
         self._lock = asyncio.Lock()
         self._generation = 0
@@ -91,7 +92,9 @@ class ShardService(Service):
 
     async def on_start(self) -> None:
         self.telemetry.ready.labels(self.stage.role).set(0)
-        self._producer = await clients.start_writer(self.settings)
+        if self.idempotent is None:
+            self.idempotent = await clients.idempotence(self.settings)
+        self._producer = await clients.start_writer(self.settings, idempotent=self.idempotent)
         group = f"{self.settings.topic_prefix}{self.stage.role}"
         self._consumer = clients.group_reader(self.settings, group)
         await self._consumer.start()
@@ -321,8 +324,12 @@ class ShardService(Service):
             where = f"{partition.topic}/{partition.partition}"
             end = self._consumer.highwater(partition)
             if end is not None:
-                behind = max(end - shard.position, 0)
-                telemetry.lag.labels(role, partition.topic, str(partition.partition)).set(behind)
+                if end < shard.position:
+                    raise UnreadableState(
+                        f"the state of {where} follows from offset {shard.position}, but the topic ends at {end}: it was "
+                        "created anew. Delete the records of the state topic too, or bring the old topic back"
+                    )
+                telemetry.lag.labels(role, partition.topic, str(partition.partition)).set(end - shard.position)
             watermark_us = shard.chain.watermark_us()
             if watermark_us > NO_TIME:
                 telemetry.watermark.labels(role, where).set(watermark_us / US)

@@ -30,7 +30,7 @@ _USUAL_RECORD_BYTES = _MEBIBYTE - _AROUND_A_RECORD_BYTES
 class Row:
     """One topic as the table has it.
 
-    follows: the topic, or ``inputs``, whose partition count this one has: checkpoints stand in the partition they are of.
+    follows: the topic, or ``inputs``, whose partition count it has: a checkpoint stands in its source's partition.
     read_from_state: a role goes back to the offset in its checkpoint here, so the topic must keep what came since.
     """
 

@@ -48,11 +48,13 @@ class TopicError(RuntimeError):
 class TopicState:
     """A topic as the broker describes it.
 
+    led: every partition has a leader, so that clients find it.
     configs: every setting that it tells, which may be none; set_on_topic: those of them that are the topic's own.
     """
 
     partitions: int
     replication: int
+    led: bool
     configs: Mapping[str, str]
     set_on_topic: Mapping[str, str]
 
@@ -104,7 +106,7 @@ async def create(settings: Settings, *, within_seconds: float = 30.0) -> Applied
         states = await _describe(admin, specs)
         await _create_missing(admin, missing := [spec for spec in specs if states[spec.name] is None])
         mended = [spec for spec in specs if (state := states[spec.name]) and await _mend(admin, spec, state)]
-        await _until_led(admin, specs, within_seconds)
+        await _until_shown(admin, specs, within_seconds)
     return Applied(tuple(spec.name for spec in missing), tuple(spec.name for spec in mended))
 
 
@@ -206,6 +208,7 @@ def _state(partitions: Sequence[Mapping[str, Any]], entries: Sequence[Mapping[st
     return TopicState(
         partitions=len(partitions),
         replication=min((len(partition["replicas"]) for partition in partitions), default=0),
+        led=bool(partitions) and all(partition["leader"] >= 0 for partition in partitions),
         configs={entry["config_names"]: entry["config_value"] for entry in entries},
         set_on_topic={entry["config_names"]: entry["config_value"] for entry in own},
     )
@@ -224,10 +227,15 @@ async def _create_missing(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]
         raise TopicError(f"the broker did not create {'; '.join(refused)}")
 
 
+def _mendable(spec: TopicSpec, state: TopicState) -> tuple[bool, dict[str, str]]:
+    """What is wrong with a topic and may be changed: whether it must grow, and settings."""
+    grow = spec.grows and _partitions_are_wrong(spec, state)
+    return grow, {key: spec.configs[key] for key, _ in _wrong_configs(spec, state.configs)} if spec.ours else {}
+
+
 async def _mend(admin: AIOKafkaAdminClient, spec: TopicSpec, state: TopicState) -> bool:
     """Change what may be changed of a topic that is there; False when there was nothing."""
-    grow = spec.grows and _partitions_are_wrong(spec, state)
-    configs = {key: spec.configs[key] for key, _ in _wrong_configs(spec, state.configs)} if spec.ours else {}
+    grow, configs = _mendable(spec, state)
     try:
         if grow:
             await admin.create_partitions({spec.name: NewPartitions(spec.partitions)})
@@ -243,24 +251,23 @@ async def _mend(admin: AIOKafkaAdminClient, spec: TopicSpec, state: TopicState) 
     return grow or bool(configs)
 
 
-async def _until_led(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec], within_seconds: float) -> None:
-    """Wait until every partition has a leader: a client that comes earlier is told that the topic does not exist."""
+async def _until_shown(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec], within_seconds: float) -> None:
+    """Wait until the broker shows the topics as they were made: what it acknowledged it may show a moment later."""
     waiting: list[str] = []
     try:
         async with asyncio.timeout(within_seconds):
-            while waiting := await _without_leader(admin, specs):
+            while waiting := await _not_shown(admin, specs):
                 await asyncio.sleep(0.05)
     except TimeoutError as error:
         names = ", ".join(waiting)
-        raise TopicError(
-            f"after {within_seconds:g} s the broker has no leader for each partition of {names}"
-        ) from error
+        raise TopicError(f"after {within_seconds:g} s the broker does not show as they were made: {names}") from error
 
 
-async def _without_leader(admin: AIOKafkaAdminClient, specs: Iterable[TopicSpec]) -> list[str]:
-    led = {
-        topic["topic"]
-        for topic in await admin.describe_topics()
-        if topic["partitions"] and all(partition["leader"] >= 0 for partition in topic["partitions"])
-    }
-    return [spec.name for spec in specs if spec.name not in led]
+async def _not_shown(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> list[str]:
+    states = await _describe(admin, specs)
+    waiting = []
+    for spec in specs:
+        state = states[spec.name]
+        if state is None or not state.led or any(_mendable(spec, state)):
+            waiting.append(spec.name)
+    return waiting

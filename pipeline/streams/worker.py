@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from mode import Service
 
 from pipeline.settings import Settings
-from pipeline.streams import topics
+from pipeline.streams import clients, topics
 from pipeline.streams.exits import Exit, WorkerExit
 from pipeline.streams.shard import ShardService
 from pipeline.streams.watchdog import BrokerProbe, LoopWatch
@@ -35,6 +35,9 @@ async def run(app: faust.App, shards: Sequence[ShardService], probe: BrokerProbe
         loop.add_signal_handler(number, stop.set)
     try:
         await _check_topics(settings)
+        idempotent = await clients.idempotence(settings)
+        for shard in shards:
+            shard.idempotent = idempotent
         await app.start()
         await _until_over(app, shards, probe, stop)
         code = _verdict(app, shards, probe)

@@ -48,7 +48,7 @@ class Progress:
         now = self._sources.get(name, Source())
         if now.applied is not None and end < now.applied:
             return
-        moved = now.applied is not None and end > now.applied
+        moved = now.applied is None or end > now.applied
         self._sources[name] = replace(
             now,
             applied=end,

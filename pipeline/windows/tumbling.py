@@ -32,7 +32,13 @@ class Rows:
             place = np.cumsum(mask) - 1
             histograms = {int(place[i]): point for i, point in self.histograms.items() if mask[i]}
         return Rows(
-            self.row[mask], self.time_us[mask], self.value[mask], self.start_us[mask], self.offset[mask], self.source, histograms
+            self.row[mask],
+            self.time_us[mask],
+            self.value[mask],
+            self.start_us[mask],
+            self.offset[mask],
+            self.source,
+            histograms,
         )
 
 
@@ -92,9 +98,7 @@ class Pending:
         start_us = np.concatenate([rows.start_us for rows in chunks])[keep]
         if histograms:
             histograms = {i: histograms[old] for i, old in enumerate(keep.tolist()) if old in histograms}
-        return ClosedWindow(
-            end_us, row[fresh], time_us[fresh], value, start_us, histograms, int(row.size - keep.size)
-        )
+        return ClosedWindow(end_us, row[fresh], time_us[fresh], value, start_us, histograms, int(row.size - keep.size))
 
 
 def _order(row: Ints, time_us: Ints, chunks: list[Rows], end_us: int) -> npt.NDArray[np.intp]:

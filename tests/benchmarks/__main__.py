@@ -41,17 +41,20 @@ def main() -> int:
 
 
 def measure(wanted: set[str], repeats: int) -> None:
-    """Latency and checkpoints need the workload *single* first: once and without peers if its figure is not wanted."""
+    """Latency and checkpoints need the workload *single*: one run without peers where its figure is not wanted."""
     with started(repeats) as run:
-        asked = SINGLE in wanted
-        if asked or wanted.intersection((*CHECKPOINT, *LATENCY)):
-            outcomes = throughput.points_per_second(run, "single", with_peers=asked, repeats=None if asked else 1)
+        outcomes = []
+        if SINGLE in wanted:
+            outcomes = throughput.figure(run, "single")
+        elif wanted.intersection((*CHECKPOINT, *LATENCY)):
+            source = throughput.prepare(run, "bench-single", batched=False)
+            outcomes = [throughput.measure(run, source, "bench.single.")]
         if BATCHED in wanted:
-            throughput.points_per_second(run, "batched")
+            throughput.figure(run, "batched")
         if wanted.intersection(CHECKPOINT):
             checkpoint.figures(run, outcomes)
         if wanted.intersection(LATENCY):
-            latency.figures(run, run.figures[SINGLE])
+            latency.figures(run, throughput.median_rate(outcomes))
         if RESTORE in wanted:
             restore.figure(run)
 

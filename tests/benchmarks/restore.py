@@ -1,7 +1,8 @@
 """How long a worker takes to get the state of 100,000 signals back.
 
-Guarantee: the restored worker knows every signal when it says that it is ready. The figure is the time from the start
-of the process to ready, minus the same for a worker that has nothing to restore.
+Guarantee: the restored worker knows every signal when it says that it is ready. The figure is the larger of two: the
+time from the start of the process to ready minus the same for a worker that has nothing to restore, and what the
+worker itself says that restoring its shards took.
 """
 
 import asyncio
@@ -35,9 +36,10 @@ def figure(run: Run) -> None:
             if (known := metrics.total("calmstream_signals")) != signals:
                 raise RunFailed(f"the restored worker knows {known:,.0f} of {signals:,} signals")
         run.say(f"  ready after {full_ready[-1]:.2f} s with state, {empty_ready[-1]:.2f} s without")
+    longer = statistics.median(full_ready) - statistics.median(empty_ready)
     run.emit(
         "restore.seconds",
-        max(0.0, statistics.median(full_ready) - statistics.median(empty_ready)),
+        max(longer, statistics.median(restores)),
         "s",
         signals=signals,
         ready_seconds=statistics.median(full_ready),

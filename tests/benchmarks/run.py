@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -35,7 +35,6 @@ class Run:
     folder: Path
     points: int
     repeats: int
-    figures: dict[str, float] = field(default_factory=dict)
 
     @property
     def signals(self) -> int:
@@ -45,7 +44,6 @@ class Run:
         self, name: str, value: float, unit: str, peers: dict[str, float | None] | None = None, **more: object
     ) -> None:
         """Print one figure. ``more`` are keys that explain it."""
-        self.figures[name] = value
         print(json.dumps({"name": name, "value": value, "unit": unit, "peers": peers or {}, **more}), flush=True)
 
     def say(self, text: str) -> None:

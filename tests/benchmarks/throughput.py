@@ -44,10 +44,15 @@ class Input:
 class Outcome:
     """One verified run of a worker; ``metrics`` is its last scrape."""
 
+    points: int
     seconds: float
     seconds_from_spawn: float
     false_alarms: int
     metrics: Metrics
+
+    @property
+    def points_per_second(self) -> float:
+        return self.points / self.seconds
 
 
 def prepare(run: Run, topic: str, *, batched: bool) -> Input:
@@ -77,8 +82,8 @@ def measure(run: Run, source: Input, prefix: str) -> Outcome:
         )
         metrics = worker.metrics()
     outcome = asyncio.run(_verified(run, source, worker, metrics))
-    rate = source.points / outcome.seconds
-    run.say(f"  calmstream: {rate:,.0f} points/s, {outcome.seconds:.1f} s, {outcome.false_alarms} false alarms")
+    rate, alarms = outcome.points_per_second, outcome.false_alarms
+    run.say(f"  calmstream: {rate:,.0f} points/s, {outcome.seconds:.1f} s, {alarms} false alarms")
     return outcome
 
 
@@ -107,6 +112,7 @@ async def _verified(run: Run, source: Input, worker: Worker, metrics: Metrics) -
     first_ms = await reading.first_append_ms(run.bootstrap, f"{worker.prefix}signals")
     last_ms = max(scores.last_append_ms, transitions[-1].append_ms)
     return Outcome(
+        points=scores.points,
         seconds=(last_ms - first_ms) / 1000,
         seconds_from_spawn=last_ms / 1000 - worker.spawned_at,
         false_alarms=len(opened) - len(expected),
@@ -114,29 +120,31 @@ async def _verified(run: Run, source: Input, worker: Worker, metrics: Metrics) -
     )
 
 
-def points_per_second(run: Run, workload: str, *, with_peers: bool = True, repeats: int | None = None) -> list[Outcome]:
-    """Print the figure of the workload *single* or *batched*; returns the runs of the worker."""
+def figure(run: Run, workload: str) -> list[Outcome]:
+    """Print the figure of the workload *single* or *batched*, with its peers; returns the runs of the worker."""
     batched = workload == "batched"
     source = prepare(run, f"bench-{workload}", batched=batched)
     outcomes: list[Outcome] = []
-    peers: dict[str, list[float]] = {peer.name: [] for peer in peer_runs.PEERS if with_peers}
-    rounds = repeats or run.repeats
-    for number in range(1, rounds + 1):
-        run.say(f"{workload}, run {number} of {rounds}")
+    peers: dict[str, list[float]] = {peer.name: [] for peer in peer_runs.PEERS}
+    for number in range(1, run.repeats + 1):
+        run.say(f"{workload}, run {number} of {run.repeats}")
         outcomes.append(measure(run, source, f"bench.{workload}{number}."))
-        for peer in peer_runs.PEERS:
-            if with_peers and peer.runs_here():
-                rate = peer_runs.points_per_second(run, peer, source.topic, source.points, batched=batched)
-                peers[peer.name].append(rate)
+        for peer in (peer for peer in peer_runs.PEERS if peer.runs_here()):
+            rate = peer_runs.points_per_second(run, peer, source.topic, source.points, batched=batched)
+            peers[peer.name].append(rate)
     run.emit(
         "end_to_end.points_per_second" if workload == "single" else "end_to_end.batched_points_per_second",
-        statistics.median(source.points / outcome.seconds for outcome in outcomes),
+        median_rate(outcomes),
         "points/s",
         {name: statistics.median(rates) if rates else None for name, rates in peers.items()},
-        runs=[source.points / outcome.seconds for outcome in outcomes],
+        runs=[outcome.points_per_second for outcome in outcomes],
         points=source.points,
         signals=source.workload.signals,
         seconds_from_spawn=statistics.median(outcome.seconds_from_spawn for outcome in outcomes),
         false_alarms=max(outcome.false_alarms for outcome in outcomes),
     )
     return outcomes
+
+
+def median_rate(outcomes: list[Outcome]) -> float:
+    return statistics.median(outcome.points_per_second for outcome in outcomes)

@@ -107,6 +107,22 @@ def test_an_exponential_histogram_may_be_empty_or_end_at_infinity() -> None:
     assert columns.histograms[1].counts.tolist() == [0.0, 1.0, 2.0]
 
 
+def test_an_edge_that_is_infinite_or_already_a_bound_is_left_out() -> None:
+    lowest = with_point("exponential_histogram", count=1, scale=-10, negative={"bucket_counts": [1]})
+    touching = with_point(
+        "exponential_histogram", count=3, zero_count=1, zero_threshold=1.0, positive={"bucket_counts": [2]}
+    )
+    columns, _ = decode(of_metric(lowest), of_metric(touching))
+    assert columns.histograms[0].bounds.tolist() == [-1.0, np.inf]
+    assert columns.histograms[1].bounds.tolist() == [-1.0, 1.0, 2.0, np.inf]
+    assert columns.histograms[1].counts.tolist() == [0.0, 1.0, 2.0, 0.0]
+
+
+def test_a_histogram_flagged_as_without_value_is_not_looked_into() -> None:
+    columns, _ = decode(of_metric(with_point("histogram", flags=1, bucket_counts=[1, 2], explicit_bounds=[])))
+    assert (columns.rejections, columns.dropped) == ([], {"no_recorded_value": 1})
+
+
 @given(st.integers(-2, 6), st.lists(st.tuples(st.sampled_from([1, -1]), st.integers(-80, 80)) | st.none(), max_size=30))
 @settings(deadline=None)
 def test_exponential_buckets_hold_the_values_that_were_put_in(scale: int, put: list[tuple[int, int] | None]) -> None:

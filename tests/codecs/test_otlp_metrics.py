@@ -76,6 +76,15 @@ def test_a_point_attribute_wins_over_the_same_one_of_the_resource() -> None:
     assert series[0].attributes == (("service.name", "mine"),)
 
 
+def test_series_differ_by_resource_name_unit_and_kind_but_not_by_where_they_stand() -> None:
+    same = gauge("m", [(T, 1, {"a": 1}), (T, 2, {"a": 1})], "s")
+    others = [gauge("m", [(T, 1, {"a": 1})], "ms"), gauge("n", [(T, 1, {"a": 1})], "s")]
+    others.append(cumulative_sum("m", [(T, 1, {"a": 1})], T, "s"))
+    resources = [resource_metrics({}, [same, *others]), resource_metrics(CHECKOUT, [same])]
+    columns, _ = decode(metrics_request(*resources), metrics_request(*reversed(resources)))
+    assert columns.series.tolist() == [0, 0, 1, 2, 3, 4, 4, 4, 4, 0, 0, 1, 2, 3]
+
+
 def test_series_of_a_resource_share_its_attributes_in_memory() -> None:
     _, series = decode(of_metric(gauge("m", [(T, 1, {"a": "1"}), (T, 1, {"a": "2"})])))
     assert series[0].attributes[1] is series[1].attributes[1]
@@ -398,6 +407,13 @@ def test_a_full_table_starts_over_and_rows_name_the_right_series() -> None:
         assert [one.name for one in series] == [f"m{turn % 4}", f"m{(turn + 1) % 4}"]
     assert codec.table.generation > 0
     assert len(codec.table.series) <= 3
+
+
+def test_names_of_metrics_that_were_refused_are_not_remembered_for_ever() -> None:
+    codec = OtlpMetrics(Limits(max_series=5))
+    for turn in range(50):
+        decode(of_metric(gauge(f"m{turn}", [(T, 1, {"a": "x" * 2000})])), codec=codec)
+    assert len(codec._families) <= 5
 
 
 # Hostile bytes

@@ -23,7 +23,7 @@ _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencie
 
 # kafka_2.13 brings the server and the tool that formats its folder; slf4j-simple writes their log to standard error.
 _POM = f"""\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
+<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>calmstream.tests</groupId>
   <artifactId>kafka</artifactId>

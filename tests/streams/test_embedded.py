@@ -150,10 +150,19 @@ async def test_after_a_restart_the_embedded_broker_is_empty_and_on_the_same_port
             await admin.close()
 
 
-def test_memory_grows_with_what_is_kept() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+async def test_its_memory_grows_with_what_it_keeps(topic_prefix: str) -> None:
     with EmbeddedBroker() as broker:
-        memory = broker.memory_bytes()
-        assert memory is None or 1_000_000 < memory < 200_000_000
+        topic, value = f"{topic_prefix}points", os.urandom(500_000)
+        await create_topic(broker, topic)
+        before = broker.memory_bytes()
+        async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as producer:
+            for _ in range(40):
+                await producer.send_and_wait(topic, value, partition=0)
+        after = broker.memory_bytes()
+    assert before is not None
+    assert after is not None
+    assert 15_000_000 < after - before < 60_000_000
 
 
 def test_a_stopped_broker_does_not_answer_and_cannot_be_paused() -> None:
@@ -179,10 +188,11 @@ def test_a_server_that_ends_while_starting_is_reported_with_the_end_of_its_log(t
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
-def test_the_broker_ends_when_the_process_that_started_it_is_killed() -> None:
-    script = "import threading; from pipeline.streams.embedded import EmbeddedBroker as B\n"
-    script += "print(B().start().pid, flush=True); threading.Event().wait()"
-    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+def test_the_broker_ends_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
+    script = "import pathlib, sys, threading; from pipeline.streams.embedded import EmbeddedBroker\n"
+    script += "broker = EmbeddedBroker(directory=pathlib.Path(sys.argv[1])).start()\n"
+    script += "print(broker.pid, flush=True); threading.Event().wait()"
+    parent = subprocess.Popen([sys.executable, "-c", script, tmp_path], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     with parent.stdout as output:
         broker = os.pidfd_open(int(output.readline()))

@@ -156,8 +156,16 @@ async def test_the_checkpoints_of_ingest_grow_with_its_inputs(kafka: KafkaServer
         ("it has 2 partitions and 4 are expected", "run: calmstream topics create")
     ]
     assert (await topics.create(settings)).mended == (state,)
-    fewer = settings_for(kafka, topic_prefix, topics={"partitions": 4, "partitions_by_topic": {}})
-    assert await topics.check(fewer) == []
+    assert await topics.check(settings) == []
+
+
+async def test_checkpoints_of_ingest_may_have_more_partitions_than_its_inputs(
+    broker: BrokerProcess, topic_prefix: str
+) -> None:
+    await make(broker, f"{topic_prefix}ingest.state", count=6, cleanup_policy="compact")
+    settings = settings_for(broker, topic_prefix)
+    assert (await topics.create(settings)).mended == ()
+    assert await topics.check(settings) == []
 
 
 async def test_a_wrong_setting_of_our_own_topic_is_mended_and_its_other_settings_stay(

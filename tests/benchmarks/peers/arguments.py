@@ -1,7 +1,7 @@
 """What every peer is told on its command line, and how it answers.
 
-Guarantee: a peer's answer is one JSON line on stdout with the points it handled, and the seconds from its first
-message to its last (start-up and joining are not counted).
+Guarantee: a peer's answer is the last line on stdout, a JSON object with the points it handled and the seconds from its
+first message to its last (start-up and joining are not counted).
 """
 
 import argparse
@@ -38,4 +38,4 @@ class Meter:
     def report(self) -> None:
         elapsed = time.perf_counter() - self.started
         answer = {"points": self.points, "seconds": elapsed, "points_per_second": self.points / elapsed}
-        print(json.dumps(answer), flush=True)
+        print(f"\n{json.dumps(answer)}", flush=True)  # a framework may have left terminal codes on the line before

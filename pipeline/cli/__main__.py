@@ -1,0 +1,5 @@
+"""``python -m pipeline.cli``: the same as the command ``calmstream``."""
+
+from pipeline.cli import main
+
+main()

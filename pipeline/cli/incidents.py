@@ -1,0 +1,224 @@
+"""``calmstream incidents``: what is going on, and each transition as it comes."""
+
+import json
+import time
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from pipeline.cli.options import Bootstrap, Config, seconds_of, settings_of
+from pipeline.cli.running import run
+from pipeline.cli.terminal import (
+    SEVERITY_STYLES,
+    TRANSITION_STYLES,
+    cell,
+    console,
+    deviation,
+    number,
+    plain,
+    say,
+    short,
+    table,
+    unit_of,
+)
+from pipeline.records import iso, to_us
+
+#: Members shown of each incident.
+_MEMBERS = 3
+
+Body = dict[str, Any]
+
+
+def incidents(
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Stay, and print each transition as it comes.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, for machines.")] = False,
+    only_open: Annotated[bool, typer.Option("--open", help="Leave out what is resolved.")] = False,
+    since: Annotated[
+        str | None, typer.Option(help="Of the resolved ones only those with news in the last 30s, 15m, 1h, 2d.")
+    ] = None,
+    config: Config = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Show the incidents: each one's newest state, or with --follow what is open and then every transition.
+
+    An event whose revision is not above the last one of its incident is a repeat and is left out. The JSON objects are
+    described in docs/schema/incident.json.
+    """
+    least = "" if since is None else iso(to_us(time.time() - seconds_of(since)))
+    view = _View(as_json=as_json, only_open=only_open, least=least)
+    settings = settings_of(config, bootstrap)
+    raise typer.Exit(run(_follow(settings, view, looks_back=since is not None) if follow else _list(settings, view)))
+
+
+class _View:
+    """What is printed of the incidents, and how. ``least``: RFC 3339 time of the oldest end that matters."""
+
+    def __init__(self, *, as_json: bool, only_open: bool, least: str) -> None:
+        self._as_json = as_json
+        self._only_open = only_open
+        self._least = least
+        self._console = console()
+
+    def wants(self, body: Body) -> bool:
+        return body["state"] == "open" or (not self._only_open and body["updated_time"] >= self._least)
+
+    def table(self, bodies: Iterable[Body]) -> None:
+        """All of them at once, the newest first."""
+        chosen = sorted(filter(self.wants, bodies), key=lambda body: (body["updated_time"], body["id"]), reverse=True)
+        if self._as_json:
+            for body in chosen:
+                self.transition(body)
+            return
+        shown = table("state", "severity", "since", "last news", ">signals", "what", "id")
+        rows = 0
+        for body in chosen:
+            try:
+                shown.add_row(*_row(body))
+                rows += 1
+            except (KeyError, TypeError, ValueError) as error:
+                _not_ours(body, error)
+        if rows:
+            self._console.print(shown)
+        else:
+            say("No incidents." if not chosen else "No incidents that can be shown.")
+
+    def transition(self, body: Body) -> None:
+        """One of them, as news."""
+        if not self.wants(body):
+            return
+        if self._as_json:
+            # DEL is the one control character that JSON need not escape.
+            print(json.dumps(body).replace("\x7f", "\\u007f"), flush=True)
+            return
+        try:
+            lines = list(_lines(body))
+        except (KeyError, TypeError, ValueError) as error:
+            _not_ours(body, error)
+            return
+        for line in lines:
+            self._console.print(line, soft_wrap=True)
+
+
+async def _list(settings: Any, view: _View) -> int:
+    from pipeline.streams.reading import open_reader
+
+    topic = settings.topic("incidents.state")
+    async with open_reader(settings, topic) as reader:
+        newest = await _newest(reader, topic)
+    view.table(newest.values())
+    return 0
+
+
+async def _follow(settings: Any, view: _View, *, looks_back: bool) -> int:
+    """What is open now (or was resolved lately, for one who looks back), then every transition that comes after."""
+    from pipeline.streams.reading import open_reader
+
+    events, state = settings.topic("incidents"), settings.topic("incidents.state")
+    async with open_reader(settings, events, state) as reader:
+        places = await reader.ends(events)  # before the state is read: what comes meanwhile is seen there or here
+        newest = await _newest(reader, state)
+        for body in sorted(newest.values(), key=lambda body: str(body["updated_time"])):
+            if body["state"] == "open" or looks_back:
+                view.transition(body)
+        revisions = {key: body["revision"] for key, body in newest.items()}
+        say(f"Following {events} on {settings.broker.bootstrap}; stop with Ctrl-C.")
+        async for records in reader.onward(places):
+            for record in records:
+                news = _body(record)
+                if news is not None and news["revision"] > revisions.get(news["id"], 0):
+                    revisions[news["id"]] = news["revision"]
+                    view.transition(news)
+    return 0
+
+
+async def _newest(reader: Any, topic: str) -> dict[str, Body]:
+    """Incident id → body of its highest revision."""
+    newest: dict[str, Body] = {}
+    async for records in reader.everything(topic):
+        for record in records:
+            if record.value is None:
+                newest.pop((record.key or b"").decode("utf-8", "replace"), None)
+                continue
+            body = _body(record)
+            if body is not None and body["revision"] > newest.get(body["id"], {"revision": 0})["revision"]:
+                newest[body["id"]] = body
+    return newest
+
+
+def _body(record: Any) -> Body | None:
+    """The incident in a record; None, and a line that says so, for anything else."""
+    from pipeline.codecs import incident_event
+
+    try:
+        body = incident_event.decode(record)
+        kinds = {"id": str, "revision": int, "updated_time": str, "state": str}
+        wrong = [name for name, kind in kinds.items() if not isinstance(body.get(name), kind)]
+        if wrong:
+            raise ValueError(f"not an incident event: {', '.join(wrong)} missing or of the wrong type")
+        return body
+    except ValueError as error:
+        say(f"{record.topic}/{record.partition} offset {record.offset} passed over: {error}")
+        return None
+
+
+def _not_ours(body: Body, error: Exception) -> None:
+    say(f"incident {body['id']} cannot be shown, its event is not like docs/schema/incident.json: {error!r}")
+
+
+def _row(body: Body) -> list[Text]:
+    severity, state = plain(body["severity"]), plain(body["state"])
+    return [
+        cell(state, TRANSITION_STYLES.get(state, "")),
+        cell(severity, SEVERITY_STYLES.get(severity, "")),
+        cell(short(body["onset_time"])),
+        cell(short(body["updated_time"])),
+        cell(body["member_count"]),
+        cell(body["title"]),
+        cell(body["id"]),
+    ]
+
+
+def _lines(body: Body) -> Iterable[Text]:
+    """A headline, and a line for each of the first members."""
+    transition, severity = plain(body["transition"]), plain(body["severity"])
+    yield Text.assemble(
+        short(body["updated_time"]),
+        "  ",
+        (f"{transition:<8}", TRANSITION_STYLES.get(transition, "")),
+        "  ",
+        (f"{severity:<8}", SEVERITY_STYLES.get(severity, "")),
+        "  ",
+        plain(body["title"]),
+        (f"  [{plain(body['id'])} r{body['revision']:d}]", "dim"),
+    )
+    if transition == "resolved":
+        since, until = short(body["onset_time"]), short(body["resolved_time"] or "")
+        yield Text(f"    from {since} to {until}: {plain(body['close_reason'])}")
+        return
+    for member in body["members"][:_MEMBERS]:
+        yield _member(member)
+    if (more := body["member_count"] - min(len(body["members"]), _MEMBERS)) > 0:
+        yield Text(f"    … and {more} more")
+
+
+def _member(member: Body) -> Text:
+    """What deviates, by how much from what was expected, since when."""
+    signal, expected = member["signal"], member["expected"]
+    attributes = ", ".join(f"{name}={value}" for name, value in signal["attributes"].items())
+    what = f"{signal['name']}{{{attributes}}}" if attributes else signal["name"]
+    who = f"{signal['workload']} {signal['instance']}".strip()
+    unit = unit_of(signal["unit"])
+    band = f"{number(expected['lower'])} … {number(expected['upper'])}"
+    off = deviation(member["observed"], expected["value"])
+    end = f" until {short(member['end_time'])}" if member["end_time"] else ""
+    return Text.assemble(
+        "    ",
+        plain(f"{what} of {who}: "),
+        (f"{number(member['observed'])}{plain(unit)}", "bold"),
+        plain(f", expected {number(expected['value'])}{unit} ({band}), {off}"),
+        f", since {short(member['onset_time'])}{end}",
+    )

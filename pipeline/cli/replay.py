@@ -1,0 +1,200 @@
+"""``calmstream replay``: what Calmstream would have said of files, or of a stretch of Kafka."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from pipeline.cli.options import Bootstrap, Config
+from pipeline.cli.replay_results import Outputs, open_sinks, progress_bar, summarise
+from pipeline.cli.running import run
+from pipeline.cli.terminal import say
+from pipeline.settings import Settings, load
+
+
+class Format(StrEnum):
+    """How files are written."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+    OTLP_JSON = "otlp-json"
+
+
+def replay(
+    files: Annotated[list[Path] | None, typer.Argument(help="Files to replay, all of one format.")] = None,
+    file_format: Annotated[Format | None, typer.Option("--format", help="How the files are written.")] = None,
+    time_column: Annotated[str, typer.Option(help="CSV: the column of times.")] = "timestamp",
+    value_column: Annotated[
+        list[str], typer.Option(help="CSV: a column of values; each becomes a signal. May be given several times.")
+    ] = ["value"],  # noqa: B006 - typer reads it, nobody changes it
+    entity: Annotated[
+        str | None, typer.Option(help="CSV: what the values belong to (default: each file's name without its ending).")
+    ] = None,
+    window_seconds: Annotated[
+        float | None, typer.Option(help="Length of the windows, instead of time.window_seconds.")
+    ] = None,
+    scores: Annotated[Path | None, typer.Option(help="CSV to write: every window of every signal.")] = None,
+    entity_scores: Annotated[Path | None, typer.Option(help="CSV to write: every window of every entity.")] = None,
+    incidents: Annotated[Path | None, typer.Option(help="JSON lines to write: every incident transition.")] = None,
+    anomalies: Annotated[Path | None, typer.Option(help="JSON lines to write: every anomaly transition.")] = None,
+    from_topic: Annotated[
+        str | None, typer.Option(help="Read a topic instead of files: an input, or the one of signals.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help="Records of the topic from this time on (RFC 3339).")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Records of the topic before this time (RFC 3339).")] = None,
+    config: Config = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Run files, or a stretch of a topic, through the same stages as a worker, in event time and as fast as it can.
+
+    No broker is needed for files, and nothing is written to Kafka. `docs/replay.md` describes the files that are read
+    and written. For instance:
+
+    `calmstream replay cpu.csv --format csv --scores scores.csv --incidents incidents.jsonl`
+
+    Exit codes: 0 done, 1 a result could not be written, 2 wrong arguments, configuration or input, 3 topic missing,
+    4 broker not reached or lost.
+    """
+    outputs = Outputs(scores, entity_scores, incidents, anomalies)
+    _check_arguments(files or [], file_format, entity, from_topic, since, until)
+    _check_outputs(files or [], outputs)
+    settings = _settings(config, bootstrap, window_seconds)
+    if from_topic is not None:
+        raise typer.Exit(run(_replay_topic(settings, from_topic, _milliseconds(since), _milliseconds(until), outputs)))
+    assert files
+    assert file_format is not None
+    layout = (time_column, value_column, entity)
+    raise typer.Exit(_replay_files(settings, files, file_format, layout, outputs))
+
+
+# -- arguments ---------------------------------------------------------------------------------------------------------
+
+
+def _check_arguments(
+    files: Sequence[Path],
+    file_format: Format | None,
+    entity: str | None,
+    from_topic: str | None,
+    since: str | None,
+    until: str | None,
+) -> None:
+    if bool(files) == (from_topic is not None):
+        raise typer.BadParameter("name either files or a topic (--from-topic)")
+    if files and file_format is None:
+        raise typer.BadParameter(f"say how the files are written: --format {'|'.join(Format)}")
+    if files and (since or until):
+        raise typer.BadParameter("--from and --to choose a stretch of a topic; a file is replayed as a whole")
+    if entity is not None and file_format is not Format.CSV:
+        raise typer.BadParameter("--entity is for CSV files; other formats say themselves what a value belongs to")
+    if entity is not None and not entity.strip():
+        raise typer.BadParameter("--entity is empty; give it a name")
+
+
+def _check_outputs(files: Sequence[Path], outputs: Outputs) -> None:
+    taken = {path.resolve(): str(path) for path in files}
+    for option, path in outputs.named().items():
+        where = path.resolve()
+        if where in taken:
+            raise typer.BadParameter(f"{option} {path} would overwrite {taken[where]}; name another file")
+        if not where.parent.is_dir():
+            raise typer.BadParameter(f"{option} {path}: there is no directory {path.parent}")
+        taken[where] = option
+
+
+def _settings(config: Path | None, bootstrap: str | None, window_seconds: float | None) -> Settings:
+    overrides: dict[str, Any] = {}
+    if bootstrap:
+        overrides["broker"] = {"bootstrap": bootstrap}
+    if window_seconds is not None:
+        overrides["time"] = {"window_seconds": window_seconds}
+    return load(config, overrides)
+
+
+def _milliseconds(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a time; write 2026-01-31T14:00:00Z") from None
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+def _replay_files(
+    settings: Settings,
+    paths: Sequence[Path],
+    file_format: Format,
+    layout: tuple[str, Sequence[str], str | None],
+    outputs: Outputs,
+) -> int:
+    from pipeline.app import flow_config
+    from pipeline.replay import files
+    from pipeline.replay.message import ReplayError
+    from pipeline.replay.run import replay_files
+
+    try:
+        if file_format is Format.CSV:
+            opened: Sequence[files.InputFile] = (tables := files.open_csv(paths, *layout))
+            names = files.entity_names(tables)
+        else:
+            kind: Literal["ndjson", "otlp-json"] = "ndjson" if file_format is Format.NDJSON else "otlp-json"
+            opened, names = files.open_json(paths, kind), {}
+        flow = flow_config(settings)
+        with (
+            open_sinks(flow, outputs, files.time_text(opened), names) as (sinks, book),
+            progress_bar("bytes", sum(file.size for file in opened)) as on_progress,
+        ):
+            started = time.monotonic()
+            totals = replay_files(flow, opened, sinks, on_progress)
+        summarise(totals, book, time.monotonic() - started)
+    except ReplayError as error:
+        say(f"calmstream: {error}")
+        return 2
+    except OSError as error:
+        say(f"calmstream: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+# -- Kafka -------------------------------------------------------------------------------------------------------------
+
+
+async def _replay_topic(
+    settings: Settings, topic: str, since_ms: int | None, until_ms: int | None, outputs: Outputs
+) -> int:
+    from pipeline.app import flow_config
+    from pipeline.records import iso
+    from pipeline.replay.run import replay_points, replay_signals
+    from pipeline.streams.stretch import Bounds, open_stretch
+
+    formats = {source.topic: source.format for source in settings.inputs}
+    signals = settings.topic("signals")
+    if topic not in formats and topic != signals:
+        known = ", ".join([*formats, signals])
+        raise typer.BadParameter(f"--from-topic {topic}: replay reads {known}; name others under inputs in --config")
+    flow = flow_config(settings)
+    async with open_stretch(settings, topic, Bounds(since_ms, until_ms)) as stretch:
+        with (
+            open_sinks(flow, outputs, iso, {}) as (sinks, book),
+            progress_bar("records", stretch.records) as on_progress,
+        ):
+            started, batches = time.monotonic(), stretch.batches()
+            if topic == signals:
+                totals = await replay_signals(flow, batches, sinks, on_progress)
+            else:
+                totals = await replay_points(
+                    flow, topic, stretch.partitions, formats[topic], batches, sinks, on_progress
+                )
+    summarise(totals, book, time.monotonic() - started)
+    return 0

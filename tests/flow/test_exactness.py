@@ -1,0 +1,166 @@
+"""Whatever is killed, paused, repeated or cut differently: the same scores, anomalies and incidents come out."""
+
+import json
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from pipeline.codecs import incident_event, score_block
+from pipeline.codecs.registry import input_codec
+from pipeline.flow.chain import Chain
+from pipeline.flow.config import FlowConfig
+from pipeline.flow.correlate import CorrelateChain
+from pipeline.flow.ingest import IngestChain
+from pipeline.flow.score import ScoreChain
+from pipeline.records import US
+from tests.flow.simulation import Crashed, Log, ShardRun
+
+INPUTS, SIGNALS, ANOMALIES = 3, 2, 2
+START = 1_700_000_000
+SECONDS = 400
+CONFIG = FlowConfig(
+    sources=tuple(f"points/{p}" for p in range(INPUTS)),
+    signal_partitions=SIGNALS,
+    anomaly_partitions=ANOMALIES,
+    window_us=5 * US,
+    lateness_us=2 * US,
+    join_us=30 * US,
+    resolve_us=15 * US,
+)
+STAGES: list[tuple[str, int, str, Callable[[int], Chain]]] = [
+    ("points", INPUTS, "ingest.state", lambda p: IngestChain(f"points/{p}", input_codec("json_points", CONFIG.limits), CONFIG)),
+    ("signals", SIGNALS, "score.state", lambda p: ScoreChain(p, CONFIG)),
+    ("anomalies", ANOMALIES, "correlate.state", lambda p: CorrelateChain(p, CONFIG)),
+]
+
+
+def fill(log: Log, seed: int) -> None:
+    """Points of 24 signals (gauges, counters, deltas) with faults, disorder, repeats, late points and junk."""
+    rng = np.random.default_rng(seed)
+    total = np.zeros(24)
+    for second in range(SECONDS):
+        for i in range(24):
+            if i == 5 and 300 < second:
+                continue  # goes silent while something else is wrong with it
+            value = 50 + rng.normal()
+            if (i % 8 == 2 and 200 <= second < 240) or (i == 5 and 290 <= second):
+                value += 60
+            kind = ("gauge", "counter", "delta")[i % 3]
+            total[i] += max(value, 0)
+            ts = START + second - int(rng.integers(0, 3) == 0) - 40 * int(rng.integers(0, 200) == 0)
+            point = {
+                "ts": ts,
+                "name": "load",
+                "kind": kind,
+                "value": float(total[i] if kind == "counter" else value),
+                "attributes": {"service.name": f"s{i}", "deployment.environment.name": f"env{i % 4}"},
+            }
+            text = json.dumps(point).encode()
+            for _ in range(1 + int(rng.integers(0, 50) == 0)):
+                log.append("points", int(rng.integers(0, INPUTS)), None, text, (START + second) * 1000)
+    for p in range(INPUTS):
+        log.append("points", p, None, b"{not json", (START + SECONDS) * 1000)
+        last = {"ts": START + SECONDS + 300, "name": "end", "value": 1, "attributes": {"service.name": "end"}}
+        log.append("points", p, None, json.dumps(last).encode(), (START + SECONDS + 300) * 1000)
+
+
+def run(seed: int, schedule: int | None) -> Log:
+    """Feed everything through; ``schedule`` seeds the disturbance, None is an undisturbed run."""
+    log = Log()
+    fill(log, seed)
+    dice = random.Random(schedule)
+    epochs = iter(range(10**6))
+
+    def own(topic: str, partition: int, state: str, make: Callable[[int], Chain]) -> ShardRun:
+        return ShardRun(log, topic, partition, state, lambda: make(partition), f"e{next(epochs)}")
+
+    places = [(topic, p, state, make) for topic, count, state, make in STAGES for p in range(count)]
+    owners = [own(*place) for place in places]
+    if schedule is None:
+        for owner in owners:
+            while owner.behind:
+                owner.read(500)
+                owner.flush()
+    zombies: list[ShardRun] = []
+    while any(owner.behind for owner in owners):
+        at = dice.randrange(len(owners))
+        act = dice.random()
+        try:
+            if act < 0.04:
+                owners[at].read_and_lose(dice.choice((1, 60, 400)), dice)
+            elif act < 0.70:
+                owners[at].read(dice.choice((1, 7, 60, 400)))
+                if dice.random() < 0.6:
+                    owners[at].flush()
+            elif act < 0.80:
+                owners[at].save()
+            elif act < 0.84:
+                owners[at].save(dice)
+            elif act < 0.90:
+                owners[at] = own(*places[at])
+            elif act < 0.94:
+                zombies.append(owners[at])
+                owners[at] = own(*places[at])
+            elif zombies:
+                zombie = dice.choice(zombies)
+                zombie.read(dice.choice((1, 50)))
+                zombie.flush()
+                if dice.random() < 0.3:
+                    zombie.save(dice if dice.random() < 0.5 else None)
+        except Crashed:
+            owners[at] = own(*places[at])
+        if not any(owner.behind for owner in owners):
+            for owner in owners:
+                owner.flush()
+    return log
+
+
+def incidents(log: Log) -> dict[tuple[str, int], bytes]:
+    """What a consumer has after the documented rule; a repeat that differs fails."""
+    seen: dict[tuple[str, int], bytes] = {}
+    last: dict[str, int] = {}
+    for record in log.partitions["incidents", 0]:
+        data = incident_event.decode(record)
+        key = data["id"], data["revision"]
+        if data["revision"] <= last.get(data["id"], 0):
+            assert seen[key] == record.value
+            continue
+        assert data["revision"] == last.get(data["id"], 0) + 1
+        last[data["id"]] = data["revision"]
+        seen[key] = record.value or b""
+    return seen
+
+
+def windows(log: Log) -> dict[tuple[int, int], tuple[float, ...]]:
+    found: dict[tuple[int, int], tuple[float, ...]] = {}
+    for p in range(SIGNALS):
+        for record in log.partitions["scores", p]:
+            block = score_block.decode(record.value or b"")
+            for i, key in enumerate(block.ids.tolist()):
+                row = tuple(float(getattr(block, n)[i]) for n in ("count", "value", "expected", "upper", "surprise"))
+                assert found.setdefault((key, block.end_us), row) == row
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> Log:
+    return run(seed=1, schedule=None)
+
+
+def test_an_undisturbed_run_finds_the_faults(undisturbed: Log) -> None:
+    found = [json.loads(value) for value in incidents(undisturbed).values()]
+    opened = [data for data in found if data["transition"] == "opened"]
+    assert {data["scope"] for data in opened} >= {"env1", "env2"}
+    assert {data["id"] for data in opened} == {data["id"] for data in found if data["transition"] == "resolved"}
+    silent = [m for d in found for m in d["members"] if m["signal"]["workload"] == "service:s5"]
+    assert silent and silent[-1]["end_time"] is not None
+    assert sum(row[0] for row in windows(undisturbed).values()) > 0.97 * 24 * 300
+
+
+@pytest.mark.parametrize("schedule", range(12))
+def test_a_disturbed_run_gives_the_same_incidents_and_windows(undisturbed: Log, schedule: int) -> None:
+    disturbed = run(seed=1, schedule=schedule)
+    assert windows(disturbed) == windows(undisturbed)
+    assert incidents(disturbed) == incidents(undisturbed)
