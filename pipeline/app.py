@@ -4,7 +4,9 @@
 agents. ``faust -A pipeline.app`` finds it as ``app``, made from the environment.
 """
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -108,6 +110,7 @@ def _faust_app(settings: Settings) -> faust.App:
         broker_heartbeat_interval=max(settings.broker.session_timeout_seconds / 5, 0.5),
         broker_max_poll_interval=300.0,
         store="memory://",
+        datadir=Path(tempfile.gettempdir()) / "calmstream",
         topic_disable_leader=True,
         topic_allow_declare=False,
         agent_supervisor=CrashingSupervisor,

@@ -5,13 +5,15 @@ with the key named and the right form said. Sources, strongest first: arguments,
 ``__`` between levels), the YAML file named by ``CALMSTREAM_CONFIG`` or ``--config``, the defaults below.
 """
 
+import dataclasses
+import json
 import os
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from pipeline.policies import DetectorPolicy
 from pipeline.records import Kind
@@ -135,6 +137,14 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     worker: WorkerSettings = WorkerSettings()
 
+    @field_validator("detection", mode="before")
+    @classmethod
+    def _read_maps(cls, given: Any) -> Any:
+        """The environment gives maps inside ``detection`` as JSON text."""
+        if not isinstance(given, dict):
+            return given
+        return {key: json.loads(text) if isinstance(text, str) and text[:1] == "{" else text for key, text in given.items()}
+
     @model_validator(mode="after")
     def _fits_together(self) -> "Settings":
         seen = [source.topic for source in self.inputs]
@@ -156,7 +166,7 @@ class Settings(BaseSettings):
 
 _PREFIX = "CALMSTREAM_"
 #: Environment variables with our prefix that are not settings.
-NOT_SETTINGS = frozenset({"CALMSTREAM_CONFIG", "CALMSTREAM_DATA", "CALMSTREAM_KAFKA_HOME"})
+NOT_SETTINGS = frozenset({"CALMSTREAM_CONFIG", "CALMSTREAM_KAFKA_HOME"})
 
 
 def load(config: str | os.PathLike[str] | None = None, overrides: dict[str, Any] | None = None) -> Settings:
@@ -172,6 +182,8 @@ def load(config: str | os.PathLike[str] | None = None, overrides: dict[str, Any]
         return _with_file(from_file)(**(overrides or {}))
     except ValidationError as error:
         raise ConfigurationError(_explain(error)) from None
+    except SettingsError as error:
+        raise ConfigurationError(f"{error}; lists and maps are given as JSON, for instance '[\"ingest\", \"score\"]'") from None
 
 
 def _with_file(values: dict[str, Any]) -> type[Settings]:
@@ -224,8 +236,9 @@ def environment_keys() -> dict[str, Any]:
             found[key] = default
             if isinstance(default, BaseModel):
                 walk(type(default), f"{key}__")
-            elif hasattr(default, "__dataclass_fields__"):
-                found.update({f"{key}__{inner.upper()}": getattr(default, inner) for inner in default.__dataclass_fields__})
+            elif dataclasses.is_dataclass(default):
+                inner = dataclasses.fields(default)
+                found.update({f"{key}__{part.name.upper()}": getattr(default, part.name) for part in inner})
 
     walk(Settings, _PREFIX)
     return found

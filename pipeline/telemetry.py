@@ -3,7 +3,7 @@
 Guarantee: every metric here is registered on the registry given, and nothing is registered elsewhere.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
@@ -34,6 +34,11 @@ class Telemetry:
         self.incident_latency = self._histogram(
             "calmstream_incident_latency_seconds", "From the end of the deciding window to the incident's record", ()
         )
+        ProcessCollector(registry=self.registry)
+        for transition in ("opened", "updated", "ended"):  # a counter that appears at 1 has no rate
+            self.anomalies.labels(transition)
+        for transition in ("opened", "updated", "resolved"):
+            self.incidents.labels(transition)
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
         return Counter(name, text, labels, registry=self.registry)

@@ -92,6 +92,7 @@ class ShardService(Service):
 
     async def on_start(self) -> None:
         self.telemetry.ready.labels(self.stage.role).set(0)
+        self.telemetry.drops.labels(self.stage.role, "log_truncated")
         if self.idempotent is None:
             self.idempotent = await clients.idempotence(self.settings)
         self._producer = await clients.start_writer(self.settings, idempotent=self.idempotent)
@@ -339,6 +340,19 @@ class ShardService(Service):
             if "open_incidents" in gauges:
                 telemetry.open_incidents.labels(where).set(gauges["open_incidents"])
 
+    def _hide(self) -> None:
+        """Take back the gauges of shards that may go to another worker."""
+        telemetry, role = self.telemetry, self.stage.role
+        for partition in self._shards:
+            where = f"{partition.topic}/{partition.partition}"
+            with contextlib.suppress(KeyError):
+                telemetry.lag.remove(role, partition.topic, str(partition.partition))
+            with contextlib.suppress(KeyError):
+                telemetry.watermark.remove(role, where)
+            for gauge in (telemetry.signals, telemetry.open_incidents):
+                with contextlib.suppress(KeyError):
+                    gauge.remove(where)
+
     # -- rebalances ------------------------------------------------------------------------------------------------
 
     async def revoked(self, partitions: Collection[TopicPartition]) -> None:
@@ -348,6 +362,7 @@ class ShardService(Service):
             self._not_ready()
             if self._shards:
                 await self._save_all(self.settings.broker.request_timeout_seconds)
+            self._hide()
             self._shards.clear()
 
     async def assigned(self, partitions: Collection[TopicPartition]) -> None:
