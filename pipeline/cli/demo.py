@@ -28,12 +28,13 @@ def demo(
     (with --keep, Ctrl-C is the regular end and the code is that of the checks).
     """
     try:
-        import psutil  # noqa: F401
-    except ImportError:
+        from pipeline.demo.story import Options, tell
+    except ModuleNotFoundError as missing:
+        if missing.name != "psutil":
+            raise
         _fail("the demo reads this machine with psutil: pip install calmstream[demo]")
     from pipeline.demo.failure import DemoFailed
     from pipeline.demo.screen import Screen
-    from pipeline.demo.story import Options, tell
     from pipeline.streams.broker_process import BrokerError
     from pipeline.streams.clients import KafkaError
     from pipeline.streams.exits import WorkerExit

@@ -48,7 +48,7 @@ def incidents(
     An event whose revision is not above the last one of its incident is a repeat and is left out. The JSON objects are
     described in docs/schema/incident.json.
     """
-    least = "" if since is None else iso(to_us(time.time() - seconds_of(since)))
+    least = "" if since is None else iso(max(to_us(time.time() - seconds_of(since)), 0))
     view = _View(as_json=as_json, only_open=only_open, least=least)
     settings = settings_of(config, bootstrap)
     raise typer.Exit(run(_follow(settings, view, looks_back=since is not None) if follow else _list(settings, view)))

@@ -191,7 +191,7 @@ async def _replay_topic(
         ):
             started, batches = time.monotonic(), stretch.batches()
             if topic == signals:
-                totals = await replay_signals(flow, batches, sinks, on_progress)
+                totals = await replay_signals(flow, stretch.partitions, batches, sinks, on_progress)
             else:
                 totals = await replay_points(
                     flow, topic, stretch.partitions, formats[topic], batches, sinks, on_progress

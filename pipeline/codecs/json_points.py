@@ -27,6 +27,9 @@ class _Point(msgspec.Struct, gc=False):
     attributes: msgspec.Raw = msgspec.Raw(b"")
 
 
+#: What tells series apart: name, attributes as sent, kind, unit.
+_Key = tuple[str, bytes, str | None, str | None]
+
 _one = msgspec.json.Decoder(_Point)
 _many = msgspec.json.Decoder(list[_Point])
 _attributes = msgspec.json.Decoder(dict[str, str | bool | int | float | None])
@@ -58,35 +61,39 @@ class JsonPoints:
         return self._columns(points, owner, rejections)
 
     def _columns(self, points: list[_Point], owner: Any, rejections: list[Rejection]) -> PointColumns:
-        index = self.table.index
-        series = np.empty(len(points), np.int32)
+        keys = [(point.name, bytes(point.attributes), point.kind, point.unit) for point in points]
+        numbers = list(map(self.table.index.get, keys))
         bad: dict[int, BadPoint] = {}
-        for row, point in enumerate(points):
-            key = (point.name, point.kind, point.unit, bytes(point.attributes))
-            number = index.get(key)
-            if number is None:
-                try:
-                    number = self._new_series(key)
-                except BadPoint as error:
-                    bad[row] = error
-                    number = -1
-            series[row] = number
+        if None in numbers:
+            self._number(keys, numbers, bad)
+        series = np.array(numbers, np.int32)
         times, values = _times(points, bad), np.array([point.value for point in points], np.float64)
         finite = np.isfinite(values)
+        if not bad and finite.all():
+            return PointColumns(owner, series, times, values, rejections=rejections)
         keep = finite & (series >= 0)
-        if bad:
-            keep[list(bad)] = False
-            rejections.extend(_reject(bad, owner, keep))
+        keep[list(bad)] = False
+        rejections.extend(_reject(bad, owner, keep))
         columns = PointColumns(owner, series, times, values, rejections=rejections)
-        if not finite.all():
-            columns.dropped["not_finite"] = int((~finite).sum())
-        return columns if keep.all() else _filtered(columns, keep)
+        columns.dropped["not_finite"] = int((~finite).sum())
+        return _filtered(columns, keep)
 
-    def _new_series(self, key: tuple[str, str | None, str | None, bytes]) -> int:
+    def _number(self, keys: list[_Key], numbers: list[int | None], bad: dict[int, BadPoint]) -> None:
+        """Number the series seen for the first time; −1 for what is refused."""
+        for row, number in enumerate(numbers):
+            if number is None:
+                known = self.table.index.get(keys[row])
+                try:
+                    numbers[row] = self._new_series(keys[row]) if known is None else known
+                except BadPoint as error:
+                    bad[row] = error
+                    numbers[row] = -1
+
+    def _new_series(self, key: _Key) -> int:
         known = self._refused.get(key)
         if known is not None:
             raise known
-        name, kind, unit, raw = key
+        name, raw, kind, unit = key
         try:
             if kind not in _KINDS:
                 raise BadPoint("bad_kind", f"kind is {kind!r}; use gauge, counter or delta")

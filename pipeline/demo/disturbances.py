@@ -15,15 +15,16 @@ _ANSWER_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a disturbance is: its name, what it does, and the metric in which it must be found."""
+    """What a disturbance is: its name, what it does, and the metric and attributes of its signal."""
 
     name: str
     does: str
     metric: str
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
 BURNER = Kind("demo-burner", "burns one core", "process.cpu.time")
-WRITER = Kind("demo-writer", "writes 8 MiB to disk every second", "process.disk.io")
+WRITER = Kind("demo-writer", "writes 8 MiB to disk every second", "process.disk.io", (("disk.io.direction", "write"),))
 
 
 class Disturbance:

@@ -15,6 +15,21 @@ FIRST_MEMBERS = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Sought:
+    """The signal in which a disturbance must be found: of which process, which metric, with which attributes."""
+
+    instance: str
+    metric: str
+    attributes: tuple[tuple[str, str], ...] = ()
+
+    def is_of(self, member: dict[str, Any]) -> bool:
+        """Whether a member of an incident is this signal."""
+        signal = member["signal"]
+        same = (signal["instance"], signal["name"]) == (self.instance, self.metric)
+        return same and dict(self.attributes).items() <= signal["attributes"].items()
+
+
+@dataclass(frozen=True, slots=True)
 class Transition:
     """A transition of an incident as it was received: ``body`` is the event's data (docs/schema/incident.json)."""
 
@@ -31,21 +46,18 @@ class Transition:
         """``opened``, ``updated`` or ``resolved``."""
         return str(self.body["transition"])
 
-    def rank(self, instance: str, metric: str) -> int | None:
-        """The place, from 1, of the first member that is this metric of this instance."""
-        for place, member in enumerate(self.body["members"], 1):
-            if (member["signal"]["instance"], member["signal"]["name"]) == (instance, metric):
-                return place
-        return None
+    def rank(self, sought: Sought) -> int | None:
+        """The place, from 1, of the first member that is the signal sought."""
+        places = (place for place, member in enumerate(self.body["members"], 1) if sought.is_of(member))
+        return next(places, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One disturbance: the process is ``instance`` and must be found in ``metric``."""
+    """One disturbance, from when to when."""
 
     name: str
-    instance: str
-    metric: str
+    sought: Sought
     began: float
     ended: float
 
@@ -67,9 +79,7 @@ def judge(trials: Iterable[Trial], transitions: Sequence[Transition]) -> list[Ch
 
 def of_trial(trial: Trial, transitions: Sequence[Transition]) -> list[str]:
     """The incidents that name the process, were told since it was disturbed, and are not older than that."""
-    named = dict.fromkeys(
-        t.incident for t in transitions if t.received >= trial.began and t.rank(trial.instance, trial.metric)
-    )
+    named = dict.fromkeys(t.incident for t in transitions if t.received >= trial.began and t.rank(trial.sought))
     return [incident for incident in named if first(transitions, incident, "opened", after=trial.began)]
 
 
@@ -95,7 +105,7 @@ def within_reach(transitions: Sequence[Transition], onset: float, join_seconds: 
 def _checks(trial: Trial, transitions: Sequence[Transition]) -> list[Check]:
     found = of_trial(trial, transitions)
     its = [t for t in transitions if t.incident in found[:1]]
-    ranks = [t.rank(trial.instance, trial.metric) for t in its]
+    ranks = [t.rank(trial.sought) for t in its]
     place = next((rank for rank in reversed(ranks) if rank), None)
     opened = next((t.received - trial.began for t in its if t.what == "opened"), None)
     resolved = next((t.received - trial.ended for t in its if t.what == "resolved"), None)
@@ -103,7 +113,11 @@ def _checks(trial: Trial, transitions: Sequence[Transition]) -> list[Check]:
     over_in_time = _at_most(resolved, RESOLVE_WITHIN_SECONDS)
     verdicts = [
         ("became one incident", f"{len(found)}", len(found) == 1),
-        (f"{trial.metric} is among its first {FIRST_MEMBERS} members", f"place {place}" if place else "no", in_top),
+        (
+            f"{trial.sought.metric} is among its first {FIRST_MEMBERS} members",
+            f"place {place}" if place else "no",
+            in_top,
+        ),
         (f"opened at most {OPEN_WITHIN_SECONDS:g} s after the start", _seconds(opened), in_time),
         (f"resolved at most {RESOLVE_WITHIN_SECONDS:g} s after the end", _seconds(resolved), over_in_time),
     ]

@@ -43,8 +43,10 @@ class Screen:
         if transition.what == "updated":
             return
         what, of, was, expected, _ = _cells(transition.body["members"][0])
-        text = f"another incident {transition.what}: {what} of {of} was {was}, expected {expected}"
-        self._console.print(Padding(f"[dim]{text}[/]", (0, 2, 0, 9)))
+        told = f"{datetime.now():%H:%M:%S}  another incident {transition.what}: {what} of {of}"
+        if transition.what == "opened":
+            told += f", {was}, expected {expected.partition(' (')[0]}"
+        self._console.print(Padding(f"[dim]{told}[/]", (0, 2, 0, 9), expand=False))
 
     @contextmanager
     def progress(self, text: str, total_seconds: float) -> "Iterator[ProgressShown]":
@@ -66,7 +68,7 @@ class Screen:
         return self._console.status(f"[dim]{escape(text)}[/]") if self._console.is_terminal else nullcontext()
 
     def listing(self, names: Iterable[str]) -> None:
-        self._console.print(Padding(Text(", ".join(names), style="dim"), (0, 2, 0, 6)))
+        self._console.print(Padding(Text(", ".join(names), style="dim"), (0, 2, 0, 6), expand=False))
 
     def opened(self, transition: Transition, after_seconds: float) -> None:
         """The incident of a disturbance: what deviates, by how much, since when."""
@@ -82,7 +84,7 @@ class Screen:
         table.add_column("since", no_wrap=True)
         for member in body["members"][:FIRST_MEMBERS]:
             table.add_row(*_cells(member))
-        self._console.print(Padding(table, (0, 0, 0, 9)))
+        self._console.print(Padding(table, (0, 0, 0, 9), expand=False))
         if (more := body["member_count"] - FIRST_MEMBERS) > 0:
             self.line(f"         and {more} more", "dim")
 

@@ -10,14 +10,14 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
 from pipeline.demo import judge
 from pipeline.demo.disturbances import BURNER, WRITER, Disturbance
-from pipeline.demo.judge import Transition, Trial
+from pipeline.demo.judge import Sought, Transition, Trial
 from pipeline.demo.screen import Screen
 from pipeline.demo.stack import forget_environment
 from pipeline.demo.watch import Watch
@@ -59,7 +59,7 @@ class _Story:
         self._passed_over = forget_environment()
         self._watch = Watch(folder, self._told)
         self._disturbances = [Disturbance(BURNER), Disturbance(WRITER)]
-        self._looking_for: tuple[str, str] | None = None  # instance and metric of the disturbance that goes on
+        self._looking_for: Sought | None = None  # while a disturbance goes on, its signal
 
     async def tell(self) -> int:
         await self._set_up()
@@ -133,16 +133,16 @@ class _Story:
     async def _trial(self, place: int, disturbance: Disturbance) -> Trial:
         kind, screen, watch = disturbance.kind, self._screen, self._watch
         screen.heading(f"Disturbance {place}: {kind.name} (process {disturbance.pid}) {kind.does}")
-        await self._calm(trials_left=3 - place)
-        instance = watch.host.instance(disturbance.pid)
-        self._looking_for = instance, kind.metric
+        await self._calm(trials_left=len(self._disturbances) + 1 - place)
+        sought = Sought(watch.host.instance(disturbance.pid), kind.metric, kind.attributes)
+        self._looking_for = sought
         began = time.time()
         if self._options.disturb:
             await disturbance.start()
             screen.line("  0.0 s  it starts")
         else:
             screen.line("  0.0 s  it does not start: a run without disturbances")
-        trial = Trial(kind.name, instance, kind.metric, began, began)
+        trial = Trial(kind.name, sought, began, began)
         with screen.waiting("waiting for the incident"):
             await watch.until(lambda: bool(self._of(trial)), self._by(began + judge.OPEN_WITHIN_SECONDS))
             if found := self._of(trial):
@@ -150,7 +150,7 @@ class _Story:
                 await watch.until(lambda: False, self._by(time.time() + _HOLD_SECONDS))
         if self._options.disturb:
             await disturbance.stop()
-        trial = Trial(kind.name, instance, kind.metric, began, time.time())
+        trial = replace(trial, ended=time.time())
         screen.line(f"{trial.ended - began:5.1f} s  it is over" + ("" if found else ", and no incident opened"))
         if found:
             await self._resolved(trial)
@@ -159,8 +159,8 @@ class _Story:
 
     async def _resolved(self, trial: Trial) -> None:
         with self._screen.waiting("waiting for the end of the incident"):
-            done = lambda: bool(self._of(trial, "resolved"))  # noqa: E731
-            await self._watch.until(done, self._by(trial.ended + judge.RESOLVE_WITHIN_SECONDS))
+            by = self._by(trial.ended + judge.RESOLVE_WITHIN_SECONDS)
+            await self._watch.until(lambda: bool(self._of(trial, "resolved")), by)
         now = time.time()
         for transition in self._of(trial, "resolved"):
             self._screen.resolved(transition, now - trial.began, now - trial.ended)
@@ -197,6 +197,9 @@ class _Story:
             ("anomalies", f"{anomalies:.0f}"),
             ("incidents", f"{len(incidents)}: {len(ours)} of the disturbances, {len(incidents - ours)} other"),
         ]
+        cpu = Sought("", "system.cpu.utilization")
+        is_in = any(t.rank(cpu) for t in transitions if t.incident in ours)
+        facts.append(("host CPU", "was in one of them" if is_in else "stayed within what is usual here"))
         facts += self._latencies(trials)
         self._screen.heading("Summary")
         self._screen.facts(facts)
@@ -230,7 +233,7 @@ class _Story:
     # -- small things --------------------------------------------------------------------------------------------
 
     def _told(self, transition: Transition) -> None:
-        if self._looking_for is None or transition.rank(*self._looking_for) is None:
+        if self._looking_for is None or transition.rank(self._looking_for) is None:
             self._screen.other(transition)
 
     def _of(self, trial: Trial, what: str | None = None) -> list[Transition]:
@@ -239,7 +242,7 @@ class _Story:
         return [
             t
             for t in self._watch.transitions
-            if t.incident in incidents and what in (None, t.what) and t.rank(trial.instance, trial.metric)
+            if t.incident in incidents and what in (None, t.what) and t.rank(trial.sought)
         ]
 
     def _by(self, wanted: float) -> float:

@@ -78,12 +78,13 @@ async def replay_points(
 
 async def replay_signals(
     config: FlowConfig,
+    partitions: int,
     batches: AsyncIterator[tuple[int, Sequence[Message]]],
     sinks: Sinks,
     on_progress: OnProgress | None = None,
 ) -> Totals:
     """A stretch of ``calm.signals``, read like one of an input topic: event time goes as it was written there."""
-    replay = Replay(config, None, sinks)
+    replay = Replay(replace(config, signal_partitions=partitions), None, sinks)
     begun: set[int] = set()
     done = 0
     async for partition, messages in batches:

@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 
 #: Largest record we write: a block of one message's points with their descriptions.
 MAX_RECORD_BYTES = 16 * 2**20
-_FETCH_BYTES = 4 * 2**20
+#: What one look at one partition brings at most (a larger record still comes): bounds the time of a turn.
+_FETCH_BYTES = 2 * 2**20
 
 
 def connection(settings: Settings) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from mode import Service
 from pipeline.flow.chain import Chain, UnreadableState
 from pipeline.records import NO_TIME, US, Output, Produced
 from pipeline.settings import Settings
-from pipeline.streams import checkpoints, clients, state_topic
+from pipeline.streams import checkpoints, clients, fetching, state_topic
 from pipeline.streams.exits import Exit, WorkerExit
 from pipeline.telemetry import Telemetry
 
@@ -83,6 +83,7 @@ class ShardService(Service):
         self._unacknowledged: list[asyncio.Future[Any]] = []
         self._next_checkpoint = 0.0
         self._next_shown = 0.0
+        self._raw = False
         self._consumer: AIOKafkaConsumer
         self._producer: AIOKafkaProducer
 
@@ -99,6 +100,7 @@ class ShardService(Service):
         group = f"{self.settings.topic_prefix}{self.stage.role}"
         self._consumer = clients.group_reader(self.settings, group)
         await self._consumer.start()
+        self._raw = fetching.available(self._consumer)
         self._consumer.subscribe(list(self.stage.topics), listener=_Listener(self))
 
     async def on_stop(self) -> None:
@@ -142,7 +144,9 @@ class ShardService(Service):
         """One look at the input: fetch, apply, write, and save when it is time."""
         generation = self._generation
         timeout_ms = 0 if self._shards else 100
-        fetched = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=_MAX_RECORDS)
+        if self._raw:
+            fetching.keep_raw(self._consumer)
+        fetched = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=None if self._raw else _MAX_RECORDS)
         async with self._lock:
             if generation != self._generation:
                 self._rewind()

@@ -5,6 +5,7 @@ where the broker lets it.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -33,6 +34,8 @@ async def run(app: faust.App, shards: Sequence[ShardService], probe: BrokerProbe
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    gc.freeze()  # what is loaded by now stays; millions of short-lived records are no reason to look at it again
+    gc.set_threshold(100_000, 20, 50)
     try:
         await _check_topics(settings)
         idempotent = await clients.idempotence(settings)

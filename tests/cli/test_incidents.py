@@ -5,7 +5,7 @@ import signal
 from collections import Counter
 from typing import Any
 
-from tests.cli.conftest import Watched
+from tests.cli.conftest import EXAMPLE, Watched
 
 
 def bodies(text: str) -> list[dict[str, Any]]:
@@ -80,3 +80,10 @@ def test_the_example_prints_every_transition_once(watched: Watched) -> None:
     lines = watched.out["example"].splitlines()
     assert len(lines) == len(set(lines)) == len(bodies(watched.out["json"]))
     assert watched.exit_codes["example"] in (130, -signal.SIGINT)
+
+
+def test_the_example_is_short_and_needs_aiokafka_only() -> None:
+    lines = EXAMPLE.read_text().splitlines()
+    assert len(lines) <= 40
+    imported = {line.split()[1] for line in lines if line.startswith(("import ", "from "))}
+    assert imported - {"asyncio", "json", "sys"} == {"aiokafka"}

@@ -9,10 +9,10 @@ import psutil
 import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, MetricsData
 
-from pipeline.codecs.registry import input_codec
-from pipeline.codecs.series_table import Limits
 from pipeline.demo import host
 from pipeline.demo.host import CpuUse, Host
+from pipeline.signals.identity import signal_of
+from tests.codecs.otlp_sent import decode
 
 
 def resources(reading: host.Reading) -> list[tuple[dict[str, Any], dict[str, Metric]]]:
@@ -52,15 +52,17 @@ def test_a_process_names_itself_and_its_counters_grow() -> None:
     assert directions(after["process.disk.io"]).keys() == {"read", "write"}
 
 
-def test_the_number_of_points_is_what_the_input_codec_accepts() -> None:
-    reading = Host({os.getpid(): "the-tests"}).read()
-    sent = sum(
-        len(metric.gauge.data_points) + len(metric.sum.data_points)
-        for _, metrics in resources(reading)
-        for metric in metrics.values()
-    )
-    assert reading.points == sent
-    assert input_codec("otlp_metrics", Limits()) is not None
+def test_every_point_becomes_a_signal_that_names_its_process() -> None:
+    watched = Host({os.getpid(): "the-tests"})
+    reading = watched.read()
+    columns, series = decode(reading.request)
+    assert (columns.rejections, columns.dropped) == ([], {})
+    assert reading.points == columns.value.size
+    signals = [signal_of(each, ["deployment.environment.name"]) for each in series]
+    assert {signal.scope for signal in signals} == {"demo"}
+    own = {signal.name for signal in signals if signal.instance == watched.instance(os.getpid())}
+    assert own == {"process.cpu.time", "process.memory.usage", "process.disk.io"}
+    assert {signal.workload for signal in signals} == {f"host:{watched.name}", "process:the-tests"}
 
 
 def test_a_process_that_ended_is_left_out() -> None:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pytest
 
 from pipeline.demo import judge
-from pipeline.demo.judge import Transition, Trial
+from pipeline.demo.judge import Sought, Transition, Trial
 from pipeline.records import US, iso
 
-BURNER = Trial("demo-burner", "host/7", "process.cpu.time", began=100.0, ended=110.0)
+BURNER = Trial("demo-burner", Sought("host/7", "process.cpu.time"), began=100.0, ended=110.0)
 CPU = ("host/7", "process.cpu.time")
 OTHERS = [("host/1", "process.cpu.time"), ("", "system.cpu.utilization"), ("host/7", "process.memory.usage")]
 
@@ -17,7 +17,7 @@ def told(
     received: float, what: str, *members: tuple[str, str], incident: str = "inc-1", onset: float = 100.0
 ) -> Transition:
     shown = [
-        {"signal": {"instance": instance, "name": name}, "onset_time": iso(int(onset * US))}
+        {"signal": {"instance": instance, "name": name, "attributes": {}}, "onset_time": iso(int(onset * US))}
         for instance, name in members
     ]
     return Transition(received, received, {"id": incident, "transition": what, "members": shown})
@@ -43,6 +43,13 @@ def test_an_incident_about_somebody_else_does_not_count() -> None:
 def test_another_metric_of_the_process_does_not_count() -> None:
     memory = ("host/7", "process.memory.usage")
     assert passed(told(107, "opened", memory), told(125, "resolved", memory)) == [False, False, False, False]
+
+
+def test_reading_is_not_writing() -> None:
+    sought = Sought("host/8", "process.disk.io", (("disk.io.direction", "write"),))
+    signal = {"instance": "host/8", "name": "process.disk.io"}
+    assert sought.is_of({"signal": {**signal, "attributes": {"disk.io.direction": "write", "device": "a"}}})
+    assert not sought.is_of({"signal": {**signal, "attributes": {"disk.io.direction": "read"}}})
 
 
 def test_two_incidents_for_one_disturbance_fail() -> None:
@@ -88,7 +95,7 @@ def test_an_incident_that_stays_open_fails() -> None:
 
 
 def test_each_disturbance_is_judged_by_itself() -> None:
-    writer = Trial("demo-writer", "host/8", "process.disk.io", began=130.0, ended=140.0)
+    writer = Trial("demo-writer", Sought("host/8", "process.disk.io"), began=130.0, ended=140.0)
     checks = passed(told(107, "opened", CPU), told(125, "resolved", CPU), trials=[BURNER, writer])
     assert checks == [True] * 4 + [False] * 4
 

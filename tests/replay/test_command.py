@@ -3,13 +3,15 @@
 import csv
 import json
 import os
+import pty
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.cli import main
-from tests.cli.person import calmstream
+from tests.cli.person import CALMSTREAM, calmstream, environment
 from tests.replay.runs import START, seconds_apart, values, written
 
 HIGH = range(200, 212)
@@ -112,6 +114,31 @@ def test_what_cannot_work_is_said_and_nothing_is_written(
     assert printed.out == ""
     assert (tmp_path / "a.csv").read_text() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_terminal_shows_how_far_it_is(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", seconds_apart(1, values(3000)))
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [CALMSTREAM, "replay", path, "--format", "csv"],
+        env=environment({"TERM": "xterm"}),
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        shown = b"".join(iter(lambda: _read(ours), b""))
+        assert process.wait(60) == 0
+    os.close(ours)
+    assert "3,000 points" in shown.decode()
+    assert "100%" in shown.decode()
+
+
+def _read(terminal: int) -> bytes:
+    """What was shown; nothing when the other side is closed."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""
 
 
 def test_a_broker_that_does_not_answer_is_said() -> None:

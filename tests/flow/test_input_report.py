@@ -1,0 +1,94 @@
+"""What a producer is told of single messages is what ingest does with them."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.codecs.registry import input_codec
+from pipeline.flow.config import FlowConfig
+from pipeline.flow.ingest import IngestChain
+from pipeline.flow.input_report import Fate, InputInspector, InputReport
+from pipeline.records import US
+
+NOW = 1_700_000_000
+CONFIG = FlowConfig(sources=("points/0", "points/1"), signal_partitions=4, anomaly_partitions=1, window_us=10 * US)
+
+
+@dataclass(frozen=True)
+class Sent:
+    value: bytes
+    offset: int = 0
+    partition: int = 0
+    timestamp: int = NOW * 1000
+    topic: str = "points"
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+def point(ts: float = NOW, name: str = "a", value: Any = 1, **more: Any) -> dict[str, Any]:
+    return {"ts": ts, "name": name, "value": value, "attributes": {"service.name": "shop"}} | more
+
+
+def inspect(*values: Any) -> list[Fate]:
+    inspector = InputInspector("json_points", CONFIG)
+    return [inspector.inspect(Sent(json.dumps(value).encode(), offset)) for offset, value in enumerate(values)]
+
+
+def test_an_accepted_message_names_its_signals() -> None:
+    [fate] = inspect([point(), point(ts=NOW + 1), point(name="b")])
+    assert {(s.workload, s.name): points for s, points in fate.accepted.items()} == {
+        ("service:shop", "a"): 2,
+        ("service:shop", "b"): 1,
+    }
+    assert fate.rejected == {}
+    assert str(fate.place) == "points/0 offset 0"
+
+
+def test_a_rejected_message_says_why() -> None:
+    [fate] = inspect({"no": "point"})
+    assert fate.accepted.total() == 0
+    assert list(fate.rejected) == ["undecodable"]
+    assert fate.rejected["undecodable"].startswith("not a JSON point, an array of points or NDJSON")
+
+
+def test_a_message_may_be_rejected_in_part() -> None:
+    [fate] = inspect([point(), point(kind="thermometer"), point(ts=NOW + 3600), point(ts=NOW - 100_000)])
+    assert fate.accepted.total() == 1
+    assert set(fate.rejected) == {"bad_kind", "far_future", "far_past"}
+
+
+def test_a_point_that_comes_after_its_window_is_rejected_as_late() -> None:
+    first, late, in_time = inspect(point(), point(ts=NOW - 60), point(ts=NOW - 5))
+    assert (first.accepted.total(), late.accepted.total(), in_time.accepted.total()) == (1, 0, 1)
+    assert list(late.rejected) == ["late"]
+
+
+def test_lateness_is_judged_in_each_partition_for_itself() -> None:
+    inspector = InputInspector("json_points", CONFIG)
+    inspector.inspect(Sent(json.dumps(point()).encode(), partition=0))
+    assert inspector.inspect(Sent(json.dumps(point(ts=NOW - 60)).encode(), partition=1)).rejected == {}
+
+
+def test_the_report_adds_up_to_what_ingest_counts() -> None:
+    values: list[Any] = [point(ts=NOW + second, name=f"m{second % 3}") for second in range(60)]
+    values += [[point(), point(name="")], point(ts=NOW - 60), {"bad": 1}, point(kind="x"), [], point(ts=1)]
+    sent = [Sent(json.dumps(value).encode(), offset) for offset, value in enumerate(values)]
+    report = InputReport()
+    for fate in inspect(*values):
+        report.add(fate)
+    chain = IngestChain("points/0", input_codec("json_points", CONFIG.limits), CONFIG)
+    counts = chain.apply(sent).counts
+    dropped = Counter({reason: number for (what, reason), number in counts.items() if what == "drop"})
+    late = report.rejected["late"].messages
+    assert report.points == counts["points", ""] - late
+    assert {reason: found.messages for reason, found in report.rejected.items() if reason != "late"} == dropped
+    assert (report.messages, report.messages_rejected) == (len(values), 5)
+
+
+def test_an_example_is_of_a_message_with_that_reason_alone_where_there_is_one() -> None:
+    report = InputReport()
+    for fate in inspect([point(name=""), point(kind="x")], point(kind="y")):
+        report.add(fate)
+    found = report.rejected["bad_kind"]
+    assert (found.messages, found.detail, found.place.offset) == (2, "kind is 'y'; use gauge, counter or delta", 1)

@@ -1,0 +1,92 @@
+"""What is told of each signal is what its checkpoint says."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from pipeline.codecs import score_block
+from pipeline.flow.chain import UnreadableState
+from pipeline.flow.signal_status import SignalStatus, signal_statuses
+from pipeline.records import US, ScoreBlock
+from tests.flow.line import CONFIG, START, Line
+
+
+def run(seconds: int, **shapes: Callable[[int], float | None]) -> Line:
+    """Signals by name; a shape gives the value of a second, or None for no point."""
+    line = Line()
+    for number in range(seconds):
+        second(line, number, **{name: shape(number) for name, shape in shapes.items()})
+    return line
+
+
+def second(line: Line, number: int, **values: float | None) -> None:
+    line.second(number, [{"name": name, "value": value} for name, value in values.items() if value is not None])
+
+
+def statuses(line: Line) -> dict[str, SignalStatus]:
+    line.score.flush()
+    found = signal_statuses(line.score.snapshot(full=True), 0, CONFIG)
+    return {status.signal.name: status for status in found}
+
+
+def blocks(line: Line) -> list[ScoreBlock]:
+    return [score_block.decode(record.value or b"") for record in line.written["scores"]]
+
+
+def test_a_signal_is_cold_then_warm_then_silent() -> None:
+    line = run(
+        80, steady=lambda n: 5 + n % 2, new=lambda n: 1.0 if n > 70 else None, gone=lambda n: 1.0 if n < 40 else None
+    )
+    states = {name: status.condition for name, status in statuses(line).items()}
+    assert states == {"steady": "warm", "new": "cold", "gone": "silent"}
+
+
+def test_silence_is_counted_in_the_signals_own_intervals() -> None:
+    line = run(200, steady=lambda n: 5 + n % 2, slow=lambda n: 1.0 if n % 8 == 0 and n < 170 else None)
+    slow = statuses(line)["slow"]
+    assert (slow.condition, slow.interval_us) == ("warm", 8 * US)
+
+
+def test_an_open_episode_makes_a_signal_anomalous() -> None:
+    line = run(60, broken=lambda n: 5 + n % 2 + 100 * (n >= 55))
+    status = statuses(line)["broken"]
+    assert status.condition == "anomalous"
+    assert status.anomalous_since_us == (START + 55) * US
+    assert status.last_value > 100
+
+
+def test_expectation_and_bounds_are_those_that_the_next_window_gets() -> None:
+    line = run(60, steady=lambda n: 5 + math.sin(n))
+    status = statuses(line)["steady"]
+    before = len(blocks(line))
+    second(line, 60, steady=1000.0)  # closes the window of second 59, the next one when the status was read
+    block = blocks(line)[before]
+    assert block.lower[0] < block.expected[0] < block.upper[0]
+    assert (status.expected, status.lower, status.upper) == (block.expected[0], block.lower[0], block.upper[0])
+    assert status.last_value == blocks(line)[before - 1].value[0]
+    assert (status.windows, status.seen_us) == (before, blocks(line)[before - 1].end_us)
+
+
+def test_looking_changes_nothing() -> None:
+    looked_at, left_alone = run(40, a=lambda n: 5.0 + n % 3), run(40, a=lambda n: 5.0 + n % 3)
+    assert statuses(looked_at) == statuses(looked_at)
+    for line in (looked_at, left_alone):
+        second(line, 40, a=9.0)
+        second(line, 41, a=9.0)
+    assert statuses(looked_at) == statuses(left_alone)
+
+
+def test_a_signal_without_a_window_is_known_and_nothing_is_expected() -> None:
+    status = statuses(run(1, a=lambda n: 5.0))["a"]
+    assert (status.condition, status.windows, status.seen_us) == ("cold", 0, 0)
+    assert all(math.isnan(number) for number in (status.last_value, status.expected, status.lower, status.upper))
+
+
+def test_a_checkpoint_of_another_version_is_refused_by_name() -> None:
+    line = run(5, a=lambda n: 5.0)
+    line.score.flush()
+    old = replace(line.score.snapshot(full=True), version="score/0+old")
+    with pytest.raises(UnreadableState, match="version 'score/0\\+old'"):
+        list(signal_statuses(old, 0, CONFIG))

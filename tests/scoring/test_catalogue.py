@@ -1,0 +1,31 @@
+"""Signals and rows: one row for one signal, and never two signals in one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.records import Kind, Signal
+from pipeline.scoring.catalogue import Catalogue, IdCollision
+
+A = Signal(2**64 - 1, "a", "1", Kind.GAUGE, "prod", "service:s", "", ())
+B = replace(A, id=7, name="b")
+
+
+def test_rows_are_given_in_order_and_kept() -> None:
+    catalogue = Catalogue([A])
+    assert [catalogue.add(B), catalogue.add(A), catalogue.add(B)] == [1, 0, 1]
+    assert (len(catalogue), catalogue.signals) == (2, [A, B])
+
+
+def test_ids_that_were_never_described_have_no_row() -> None:
+    catalogue = Catalogue([A, B])
+    assert catalogue.rows(np.array([7, 8, 2**64 - 1, 7], np.uint64)).tolist() == [1, -1, 0, 1]
+    assert catalogue.rows(np.empty(0, np.uint64)).size == 0
+
+
+def test_two_signals_with_one_id_are_refused() -> None:
+    catalogue = Catalogue([A])
+    with pytest.raises(IdCollision, match="have the same id"):
+        catalogue.add(replace(B, id=A.id))
+    assert catalogue.signals == [A]
