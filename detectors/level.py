@@ -11,17 +11,18 @@ Symbols: x value, m level, d mean absolute residual, s = d·√(π/2) scale, z =
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from math import pi, sqrt
+from math import log, pi, sqrt
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr, stdtrit
+from scipy.special import gammaln, stdtr, stdtrit
 
 from detectors.protocol import Floats, Mask, Scores, State, StateVersionError
 
 _TO_SIGMA = sqrt(pi / 2)
-_LEAST_P = 1e-300
+_FARTHEST = 1e300
+_TAIL_FROM = 1e8  # scales; from here on the power law is exact to double precision
 _GROWN = 32  # windows after which the tail no longer changes
 _LARGEST = 1e300  # larger values count as this one, so that differences and scales stay finite
 _LEAP = 100.0  # how far above itself a value can pull the reach, in reaches or scales
@@ -30,6 +31,20 @@ _LEAP = 100.0  # how far above itself a value can pull the reach, in reaches or 
 def _freedom(seen: npt.NDArray[np.int64]) -> Floats:
     """Degrees of freedom of the tail after so many windows: 2 … 8."""
     return np.clip(seen / 4.0, 2.0, _GROWN / 4.0)
+
+
+def _surprise(z: Floats, freedom: Floats) -> Floats:
+    """−log10 of the two-sided tail of Student's t beyond z ≥ 0; unbounded, so that extreme windows do not tie.
+
+    Far out the tail is Γ((ν+1)/2)/(√π·Γ(ν/2))·ν^(ν/2−1)·z^−ν on each side.
+    """
+    near: Floats = np.abs(np.log10(2.0 * stdtr(freedom, -np.minimum(z, _TAIL_FROM))))
+    far = z > _TAIL_FROM
+    if far.any():
+        nu = freedom[far]
+        constant = gammaln((nu + 1) / 2) - gammaln(nu / 2) - log(pi) / 2 + (nu / 2 - 1) * np.log(nu)
+        near[far] = (nu * np.log(z[far]) - constant - log(2)) / log(10)
+    return near
 
 
 @cache
@@ -80,15 +95,14 @@ class LevelDetector:
         freedom = _freedom(seen)
         warm = seen >= self.min_history
         with np.errstate(over="ignore"):
-            z = np.clip((x - m) / s, -1e60, 1e60)
-        p = np.maximum(2.0 * stdtr(freedom, -np.abs(z)), _LEAST_P)
+            z = np.minimum(np.abs(x - m) / s, _FARTHEST)
         half = _t_quantiles(self.band_p)[np.minimum(seen, _GROWN)] * s
         scores = Scores(*(np.full(values.shape, np.nan) for _ in range(4)))
         known = seen > 0
         scores.expected[at] = np.where(known, m, x)
         scores.lower[at] = np.where(known, m - half, x)
         scores.upper[at] = np.where(known, m + half, x)
-        scores.surprise[at] = np.where(warm, -np.log10(p), 0.0)
+        scores.surprise[at] = np.where(warm, _surprise(z, freedom), 0.0)
         self._learn(arrays, at, x, s)
         return scores
 

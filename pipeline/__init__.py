@@ -1,1 +1,33 @@
-"""Calmstream."""
+"""Calmstream: telemetry from Kafka in, few and explained incidents out.
+
+The way of the data, and the rooms that it passes (folders of this package; ``detectors/`` stands beside it)::
+
+    producers ──► calm.points  otlp_metrics                                             Kafka, in
+                       │
+      ingest           │   codecs/   bytes → records        signals/  who emits it, where it belongs
+                       ▼
+                  calm.signals           columnar blocks of raw values, by workload
+                       │
+      score            │   windows/  event time, watermark  signals/  rates, distributions
+                       │   scoring/  windows → detectors/ → scores → anomalies
+                       ▼
+                  calm.scores   calm.anomalies
+                       │
+      correlate        │   incidents/  anomalies that belong together, opened … resolved
+                       ▼
+                  calm.incidents   calm.incidents.state                                 Kafka, out
+
+    records/      the frozen values that all of them exchange
+    policies/     what people decide: detector policy, matchers
+    flow/         one pure chain per role (ingest, score, correlate): messages in, records and counts out
+    streams/      all Kafka and Faust: topics, the shard service that runs the chains, workers, brokers
+    replay/       the same chains over files or a stretch of Kafka
+    settings.py   one validated configuration
+    telemetry.py  Prometheus metrics about ourselves
+    app.py        the composition root
+    cli/          one file per verb
+    demo/         this machine, watched
+
+Inner rooms (records … flow) do sums and take ``now`` as an argument; only the outer ones read clocks, sockets, files
+and the environment. tests/test_architecture.py holds who may import whom.
+"""

@@ -74,7 +74,7 @@ def create(settings: Settings) -> Worker:
         app.service(service)
     # incidents → the newest state of each, compacted
     if "correlate" in settings.worker.roles:
-        incident_state.register(app, settings)
+        incident_state.register(app, settings, telemetry)
     endpoints.register(app, shards, telemetry)
     return Worker(app, shards, probe, telemetry)
 

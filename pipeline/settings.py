@@ -39,7 +39,9 @@ class BrokerSettings(_Section):
     )
     session_timeout_seconds: float = Field(10.0, ge=1, description="a worker silent for longer loses its partitions")
     request_timeout_seconds: float = Field(20.0, ge=1)
-    lost_after_seconds: float = Field(40.0, ge=5, description="a broker that does not answer for longer ends the worker")
+    lost_after_seconds: float = Field(
+        40.0, ge=5, description="a broker that does not answer for longer ends the worker"
+    )
 
 
 class TopicSettings(_Section):
@@ -67,8 +69,12 @@ class TimeSettings(_Section):
         90.0, gt=0, description="an input partition read to its end for this long no longer holds the watermark back"
     )
     idle_empty_seconds: float = Field(3.0, gt=0, description="the same for a partition that never held a message")
-    max_future_seconds: float = Field(300.0, gt=0, description="a point further ahead of its Kafka record time is dropped")
-    max_past_seconds: float = Field(86_400.0, gt=0, description="a point further behind its Kafka record time is dropped")
+    max_future_seconds: float = Field(
+        300.0, gt=0, description="a point further ahead of its Kafka record time is dropped"
+    )
+    max_past_seconds: float = Field(
+        86_400.0, gt=0, description="a point further behind its Kafka record time is dropped"
+    )
 
 
 class LimitSettings(_Section):
@@ -89,7 +95,9 @@ class StateSettings(_Section):
 class IncidentSettings(_Section):
     """How anomalies become incidents; lengths are in windows of ``time.window_seconds``."""
 
-    join_windows: int = Field(6, ge=1, description="an anomaly joins an incident whose newest onset is at most this far")
+    join_windows: int = Field(
+        6, ge=1, description="an anomaly joins an incident whose newest onset is at most this far"
+    )
     resolve_windows: int = Field(3, ge=0, description="an incident resolves when all members have ended for this long")
     scope_attributes: tuple[str, ...] = ("deployment.environment.name", "k8s.cluster.name")
 
@@ -122,7 +130,11 @@ class Settings(BaseSettings):
     """The whole configuration of a worker, a replay or a command."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CALMSTREAM_", env_nested_delimiter="__", extra="forbid", frozen=True, nested_model_default_partial_update=True
+        env_prefix="CALMSTREAM_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
     )
 
     topic_prefix: str = Field("calm.", description="put before the name of every topic that is ours")
@@ -143,7 +155,9 @@ class Settings(BaseSettings):
         """The environment gives maps inside ``detection`` as JSON text."""
         if not isinstance(given, dict):
             return given
-        return {key: json.loads(text) if isinstance(text, str) and text[:1] == "{" else text for key, text in given.items()}
+        return {
+            key: json.loads(text) if isinstance(text, str) and text[:1] == "{" else text for key, text in given.items()
+        }
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Settings":
@@ -183,7 +197,9 @@ def load(config: str | os.PathLike[str] | None = None, overrides: dict[str, Any]
     except ValidationError as error:
         raise ConfigurationError(_explain(error)) from None
     except SettingsError as error:
-        raise ConfigurationError(f"{error}; lists and maps are given as JSON, for instance '[\"ingest\", \"score\"]'") from None
+        raise ConfigurationError(
+            f'{error}; lists and maps are given as JSON, for instance \'["ingest", "score"]\''
+        ) from None
 
 
 def _with_file(values: dict[str, Any]) -> type[Settings]:
@@ -250,7 +266,9 @@ def _refuse_unknown_environment() -> None:
     for key in os.environ:
         upper = key.upper()
         if upper.startswith(_PREFIX) and upper not in known and not upper.startswith(maps):
-            raise ConfigurationError(f"environment variable {key} is not a setting; see docs/configuration.md for all keys")
+            raise ConfigurationError(
+                f"environment variable {key} is not a setting; see docs/configuration.md for all keys"
+            )
 
 
 def _explain(error: ValidationError) -> str:

@@ -27,7 +27,9 @@ class Telemetry:
         )
         self.signals = self._gauge("calmstream_signals", "Signals known", ("partition",))
         self.open_incidents = self._gauge("calmstream_open_incidents", "Incidents open now", ("partition",))
-        self.ready = self._gauge("calmstream_ready", "1 when the role's partitions are assigned and restored", ("role",))
+        self.ready = self._gauge(
+            "calmstream_ready", "1 when the role's partitions are assigned and restored", ("role",)
+        )
         self.checkpoint_bytes = self._counter("calmstream_checkpoint_bytes", "Checkpoint bytes written", ("role",))
         self.checkpoint_seconds = self._histogram("calmstream_checkpoint_seconds", "Time of a checkpoint", ("role",))
         self.restore_seconds = self._histogram("calmstream_restore_seconds", "Time to restore a shard", ("role",))

@@ -7,8 +7,10 @@ too late, and on one that nobody wanted.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from pipeline.codecs import incident_event
@@ -73,8 +75,8 @@ def usual(second: float) -> float:
 @dataclass(order=True)
 class _Push:
     arrives: float
-    number: int
     source: int
+    number: int
     value: bytes | None = field(compare=False)  # None: the source says that it is idle
 
 
@@ -84,7 +86,7 @@ class Timeline:
     def __init__(self, sources: int = 1, policy: dict[str, Any] | None = None, **config: Any) -> None:
         self.config = FlowConfig(
             sources=tuple(f"points/{i}" for i in range(sources)),
-            **{"signal_partitions": 2, "anomaly_partitions": 2, "policy": DetectorPolicy(**policy or {})} | config,
+            **{"signal_partitions": 1, "anomaly_partitions": 1, "policy": DetectorPolicy(**policy or {})} | config,
         )
         codecs = [input_codec("json_points", self.config.limits) for _ in range(sources)]
         self._chains: dict[tuple[str, int], Chain] = {
@@ -127,11 +129,11 @@ class Timeline:
 
     def send(self, arrives: float, value: bytes, *, source: int = 0) -> None:
         """A message as it is."""
-        self._pushes.append(_Push(arrives, len(self._pushes), source, value))
+        self._pushes.append(_Push(arrives, source, len(self._pushes), value))
 
     def idle(self, at: float, source: int) -> None:
         """The source was read to its end and was silent for long enough to say so."""
-        self._pushes.append(_Push(at, len(self._pushes), source, None))
+        self._pushes.append(_Push(at, source, len(self._pushes), None))
 
     # -- what is wanted ------------------------------------------------------------------------------------------
 
@@ -140,14 +142,13 @@ class Timeline:
 
     def play(self) -> None:
         """Let it happen, and compare."""
-        pushes = sorted(self._pushes)
-        for i, push in enumerate(pushes):
-            self.now = push.arrives
-            place = ("points", push.source)
-            if push.value is not None:
-                self._apply(place, [self._record(place, push.value)])
-            if i + 1 == len(pushes) or pushes[i + 1].arrives > push.arrives or push.value is None:
-                self._route(place, self._chains[place].flush(idle=push.value is None))
+        for (at, source), pushes in groupby(sorted(self._pushes), key=lambda push: (push.arrives, push.source)):
+            self.now, place = at, ("points", source)
+            values = [push.value for push in pushes]
+            records = [self._record(place, value) for value in values if value is not None]
+            if records:
+                self._route(self._chains[place].apply(records))
+            self._route(self._chains[place].flush(idle=None in values))
         self._compare()
 
     def one(self, what: str, who: str) -> dict[str, Any]:
@@ -174,13 +175,7 @@ class Timeline:
         self._offsets[place] += 1
         return Record(offset, round((START + self.now) * 1000), **{"key": None, "value": value} | fields)
 
-    def _apply(self, place: tuple[str, int], records: Sequence[Record]) -> None:
-        chain = self._chains[place]
-        self._route(place, chain.apply(records))
-        if place[0] != "points":
-            self._route(place, chain.flush())
-
-    def _route(self, place: tuple[str, int], output: Output) -> None:
+    def _route(self, output: Output) -> None:
         self.counts.update(output.counts)
         for made in output.records:
             target = (made.topic, made.partition or 0)
@@ -190,7 +185,8 @@ class Timeline:
             if made.topic == "dead-letter":
                 self.dead_letters.append(record)
             if target in self._chains:
-                self._apply(target, [record])
+                self._route(self._chains[target].apply([record]))
+                self._route(self._chains[target].flush())
 
     def _tell(self, record: Record, topic: str) -> None:
         data = incident_event.decode(record)
@@ -200,6 +196,4 @@ class Timeline:
 
 def second(time: str) -> float:
     """Where on the timeline an RFC 3339 time of an event is."""
-    from datetime import datetime
-
     return (datetime.fromisoformat(time).timestamp() * US - START * US) / US

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import uvloop
 
 from pipeline.settings import load
 
 
 def worker(
     config: Annotated[Path | None, typer.Option(help="YAML file with the configuration.")] = None,
-    roles: Annotated[str | None, typer.Option(help="Roles to run, with commas: ingest,score,correlate (default all).")] = None,
+    roles: Annotated[
+        str | None, typer.Option(help="Roles to run, with commas: ingest,score,correlate (default all).")
+    ] = None,
     bootstrap: Annotated[str | None, typer.Option(help="Address of the Kafka broker, host:port.")] = None,
 ) -> None:
     """Read telemetry from Kafka and publish anomalies and incidents, until stopped.
@@ -29,7 +32,8 @@ def worker(
     logging.basicConfig(level=settings.worker.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("aiokafka", "faust", "mode"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(settings.worker.log_level)))
-    raise SystemExit(asyncio.run(_run(settings)))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        raise SystemExit(runner.run(_run(settings)))
 
 
 async def _run(settings: Any) -> int:

@@ -76,7 +76,7 @@ class Stack:
             # From the main thread: the kernel's signal comes when the thread ends that started the child.
             self._worker = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *command),
-                env={**os.environ, "CALMSTREAM_HTTP__PORT": str(self.http_port)},
+                env={**os.environ, "CALMSTREAM_HTTP__PORT": str(self.http_port), "TMPDIR": str(self._directory)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,7 +1,7 @@
 """The demo from start to end, read top to bottom: set up, learn, disturb twice, sum up, judge.
 
-Guarantee: it takes at most ``TOTAL_SECONDS`` (apart from ``keep``), leaves no process and no file behind, and says 0
-only when every check of ``judge`` passed.
+Guarantee: it takes at most ``TOTAL_SECONDS`` (apart from ``keep``), leaves nothing behind (killed with SIGKILL no
+process, but a folder with the logs), and says 0 only when every check of ``judge`` passed.
 """
 
 import asyncio

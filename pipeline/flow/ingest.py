@@ -166,12 +166,13 @@ class IngestChain:
                 out.count("drop", rejection.reason)
         for number, found in sorted(reasons.items()):
             message = messages[number]
+            found.sort(key=lambda rejection: rejection.reason)
             headers = (
                 *message.headers,
                 ("calm_topic", self._topic.encode()),
                 ("calm_partition", self._partition.encode()),
                 ("calm_offset", str(message.offset).encode()),
-                ("calm_reason", ",".join(sorted({rejection.reason for rejection in found})).encode()),
+                ("calm_reason", ",".join(rejection.reason for rejection in found).encode()),
                 ("calm_detail", "; ".join(rejection.detail for rejection in found)[:1000].encode("utf-8", "replace")),
             )
             out.records.append(Produced("dead-letter", message.value, message.key, headers=headers))
@@ -258,7 +259,10 @@ class IngestChain:
             raise UnreadableState(
                 f"state of {self._source} has version {snapshot.version!r}; this worker reads {_VERSION!r}"
             )
-        self._offset, self._progress_us = msgspec.msgpack.decode(snapshot.head)
+        try:
+            self._offset, self._progress_us = msgspec.msgpack.decode(snapshot.head, type=tuple[int, int])
+        except msgspec.MsgspecError as error:
+            raise UnreadableState(f"state of {self._source} is damaged: {error!r}") from error
         self._covered = self._offset
 
     def lost_history(self) -> None:

@@ -207,6 +207,16 @@ class ScoreChain:
         self._waiting.clear()
         return out
 
+    @property
+    def scorer(self) -> Scorer:
+        """Signals, baselines and episodes of the shard, to look at."""
+        return self._scorer
+
+    @property
+    def closed_us(self) -> int:
+        """Windows that end at or before it are scored; beyond the watermark right after a restore."""
+        return self._closed_us
+
     def watermark_us(self) -> int:
         return self._progress.watermark_us
 

@@ -15,7 +15,6 @@ from pipeline.flow.config import FlowConfig
 from pipeline.flow.score import ScoreChain
 from pipeline.records import US, Kind, Signal, Snapshot
 from pipeline.scoring.episodes import SILENT_INTERVALS
-from pipeline.scoring.scorer import Scorer
 
 Condition = Literal["anomalous", "cold", "silent", "warm"]
 
@@ -48,22 +47,11 @@ class SignalStatus:
     detector: str
 
 
-class _Opened(ScoreChain):
-    """The score chain with its inside in sight."""
-
-    def scorer(self) -> Scorer:
-        return self._scorer
-
-    def complete_us(self) -> int:
-        """The event time up to which windows are closed: beyond the watermark saved while blocks wait."""
-        return max(self.watermark_us(), self._closed_us)
-
-
 def signal_statuses(snapshot: Snapshot, partition: int, config: FlowConfig) -> Iterator[SignalStatus]:
     """Every scored signal of the shard ``partition`` of ``calm.signals``. Raises UnreadableState."""
-    chain = _Opened(partition, config)
+    chain = ScoreChain(partition, config)
     chain.restore(snapshot)
-    scorer, watermark_us = chain.scorer(), chain.complete_us()
+    scorer, watermark_us = chain.scorer, max(chain.watermark_us(), chain.closed_us)
     rows = len(scorer.catalogue)
     state = State(scorer.detector.version, scorer.table.groups["detector"]).take(slice(0, rows))
     episodes = {name: array[:rows] for name, array in scorer.table.groups["episodes"].items()}

@@ -87,13 +87,6 @@ class Totals:
         return self.counts["windows", ""]
 
 
-class _Scoring(ScoreChain):
-    """The score chain with its catalogue in sight: blocks of scores name signals by id."""
-
-    def signals(self) -> Sequence[Signal]:
-        return self._scorer.catalogue.signals
-
-
 class Replay:
     """``format_name`` is that of the messages of ``config.sources``; None when what is fed are blocks of
     ``calm.signals``, which name their sources themselves. ``place`` words where a message stands."""
@@ -107,7 +100,7 @@ class Replay:
         if format_name is not None:
             for source in config.sources:
                 self._ingest[source] = IngestChain(source, input_codec(format_name, config.limits), config)
-        self._score = [_Scoring(partition, config) for partition in range(config.signal_partitions)]
+        self._score = [ScoreChain(partition, config) for partition in range(config.signal_partitions)]
         self._correlate = [CorrelateChain(partition, config) for partition in range(config.anomaly_partitions)]
         self._sinks = sinks
         self._signals: dict[int, Signal] = {}
@@ -169,7 +162,7 @@ class Replay:
 
     def _take_scores(self, partition: int, output: Output) -> None:
         """From score to correlate."""
-        known = self._score[partition].signals()
+        known = self._score[partition].scorer.catalogue.signals
         for signal in known[self._described[partition] :]:
             self._signals[signal.id] = signal
         self._described[partition] = len(known)

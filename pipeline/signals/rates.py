@@ -26,6 +26,9 @@ KIND_CODES = {
     Kind.HISTOGRAM_DELTA: HISTOGRAM_DELTA,
 }
 
+#: Finite points may add up to more than a float holds; the caller drops and counts such values.
+_TOO_LARGE = np.errstate(over="ignore", invalid="ignore")
+
 FIELDS = {"last_value": np.float64, "last_us": np.int64, "last_start_us": np.int64}
 
 
@@ -57,6 +60,7 @@ def firsts(row: Ints) -> npt.NDArray[np.intp]:
     return np.flatnonzero(np.concatenate([[True], row[1:] != row[:-1]])) if row.size else np.empty(0, np.intp)
 
 
+@_TOO_LARGE
 def means(points: SortedPoints) -> WindowValues:
     """Gauges: the mean of the window's points."""
     start = firsts(points.row)
@@ -78,6 +82,7 @@ def delta_rates(points: SortedPoints, state: dict[str, npt.NDArray[Any]]) -> Win
     return _rates(points, state, cumulative=False)
 
 
+@_TOO_LARGE
 def _rates(points: SortedPoints, state: dict[str, npt.NDArray[Any]], *, cumulative: bool) -> WindowValues:
     start = firsts(points.row)
     if not start.size:

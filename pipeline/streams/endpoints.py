@@ -21,7 +21,9 @@ def register(app: faust.App, shards: Sequence[ShardService], telemetry: Telemetr
 
     async def ready(_: web.Request) -> web.Response:
         roles = {shard.stage.role: shard.ready.is_set() for shard in shards}
-        return web.json_response({"ready": all(roles.values()), "roles": roles}, status=200 if all(roles.values()) else 503)
+        return web.json_response(
+            {"ready": all(roles.values()), "roles": roles}, status=200 if all(roles.values()) else 503
+        )
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(telemetry.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -26,7 +26,9 @@ def available(consumer: AIOKafkaConsumer) -> bool:
     """Does this aiokafka look like the one that this module knows? Ask after ``consumer.start()``."""
     try:
         parts = (fetcher.FetchResult, fetcher.PartitionRecords)
-        known = all(hasattr(part, name) for part, names in zip(parts, (_RESULT, _PARTITION), strict=True) for name in names)
+        known = all(
+            hasattr(part, name) for part, names in zip(parts, (_RESULT, _PARTITION), strict=True) for name in names
+        )
     except AttributeError:
         return False
     return known and isinstance(getattr(getattr(consumer, "_fetcher", None), "_records", None), dict)

@@ -6,7 +6,6 @@ ends in a WorkerExit that says so in one line.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from itertools import chain
@@ -19,15 +18,12 @@ from pipeline.settings import Settings
 from pipeline.streams import clients, topics
 from pipeline.streams.exits import Exit, WorkerExit
 
-log = logging.getLogger(__name__)
-
 #: A record as aiokafka gives it: topic, partition, offset, timestamp, key, value, headers.
 Record = Any
 #: An offset in each of some partitions.
 Places = Mapping[TopicPartition, int]
 
 _PROBE_SECONDS = 5.0
-_STOP_SECONDS = 5.0
 
 
 @contextmanager
@@ -69,18 +65,7 @@ async def open_reader(settings: Settings, *names: str) -> AsyncIterator["Reader"
         try:
             yield Reader(settings, consumer, partitions)
         finally:
-            await _stop(consumer)
-
-
-async def _stop(consumer: AIOKafkaConsumer) -> None:
-    """Stop it, whatever aiokafka 0.14 does: while a broker is gone, the cancellation of its own fetch escapes from
-    ``stop``; right after a change of assignment the cancellation is lost and ``stop`` waits for ever."""
-    stopping = asyncio.ensure_future(consumer.stop())
-    await asyncio.wait([stopping], timeout=_STOP_SECONDS)
-    stopping.cancel()
-    await asyncio.wait([stopping])
-    if not stopping.cancelled() and (error := stopping.exception()):
-        log.debug("a consumer did not stop in an orderly way: %r", error)
+            await clients.stop_reader(consumer)
 
 
 class Reader:

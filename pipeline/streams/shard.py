@@ -19,15 +19,16 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from mode import Service
 
 from pipeline.flow.chain import Chain, UnreadableState
-from pipeline.records import NO_TIME, US, Output, Produced
+from pipeline.records import NO_TIME, US
 from pipeline.settings import Settings
 from pipeline.streams import checkpoints, clients, fetching, state_topic
 from pipeline.streams.exits import Exit, WorkerExit
+from pipeline.streams.outbox import Outbox
 from pipeline.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -80,12 +81,11 @@ class ShardService(Service):
         self._shards: dict[TopicPartition, _Shard] = {}
         self._lock = asyncio.Lock()
         self._generation = 0
-        self._unacknowledged: list[asyncio.Future[Any]] = []
         self._next_checkpoint = 0.0
         self._next_shown = 0.0
         self._raw = False
         self._consumer: AIOKafkaConsumer
-        self._producer: AIOKafkaProducer
+        self._outbox: Outbox
 
     @property
     def label(self) -> str:
@@ -96,7 +96,8 @@ class ShardService(Service):
         self.telemetry.drops.labels(self.stage.role, "log_truncated")
         if self.idempotent is None:
             self.idempotent = await clients.idempotence(self.settings)
-        self._producer = await clients.start_writer(self.settings, idempotent=self.idempotent)
+        producer = await clients.start_writer(self.settings, idempotent=self.idempotent)
+        self._outbox = Outbox(producer, self.stage.role, self.settings, self.telemetry)
         group = f"{self.settings.topic_prefix}{self.stage.role}"
         self._consumer = clients.group_reader(self.settings, group)
         await self._consumer.start()
@@ -111,9 +112,9 @@ class ShardService(Service):
                     async with self._lock:
                         await self._save_all(_TIMEOUT_SECONDS)
             self._shards.clear()
-            await self._consumer.stop()
-        if hasattr(self, "_producer"):
-            await self._producer.stop()
+            await clients.stop_reader(self._consumer)
+        if hasattr(self, "_outbox"):
+            await self._outbox.stop()
 
     async def fail(self, error: BaseException) -> None:
         """End the service because of an error; the first one counts."""
@@ -156,7 +157,7 @@ class ShardService(Service):
                 if shard is not None:
                     await self._apply(partition, shard, records)
             await self._flush()
-            self._check_acknowledged()
+            self._outbox.check()
             now = time.monotonic()
             if now >= self._next_shown:
                 self._next_shown = now + _SHOW_SECONDS
@@ -181,27 +182,24 @@ class ShardService(Service):
         shard.quiet_since = None
         shard.unsaved = True
         self.telemetry.messages.labels(self.stage.role, partition.topic).inc(len(records))
-        await self._write(output)
+        await self._outbox.write(output)
 
     async def _gap_is_real(self, partition: TopicPartition, shard: _Shard, offset: int) -> bool:
-        """Offsets may be missing (compaction, transactions, deleted data), or the fetch began elsewhere: ask again once."""
+        """Offsets may be missing (compaction, deleted data), or the fetch began elsewhere: ask again once."""
         if shard.asked_again_at != shard.position:
             shard.asked_again_at = shard.position
             self._consumer.seek(partition, shard.position)
             return False
-        await self._check_truncation(partition, shard, offset)
+        await self._check_truncation(partition, shard)
         return True
 
-    async def _check_truncation(self, partition: TopicPartition, shard: _Shard, offset: int) -> None:
+    async def _check_truncation(self, partition: TopicPartition, shard: _Shard) -> None:
         """Say so, loudly, if the log now starts above our place: what lies between is gone."""
         beginning = (await self._consumer.beginning_offsets([partition]))[partition]
         if beginning > shard.position:
             self.telemetry.drops.labels(self.stage.role, "log_truncated").inc(beginning - shard.position)
-            log.error(
-                "%s: %d messages of %s/%d were deleted before they were read (offsets %d to %d). Going on from %d. "
-                "Give the topic a longer retention.",
-                self.label, beginning - shard.position, partition.topic, partition.partition, shard.position, beginning - 1, offset,
-            )  # fmt: skip
+            text = "%s: %d messages of %s from offset %d on were deleted unread; give the topic a longer retention"
+            log.error(text, self.label, beginning - shard.position, shard.name, shard.position)
             shard.chain.lost_history()
 
     async def _flush(self) -> None:
@@ -214,7 +212,7 @@ class ShardService(Service):
             output = shard.chain.flush(idle=idle)
             if output.records:
                 shard.unsaved = True
-                await self._write(output)
+                await self._outbox.write(output)
 
     def _is_idle(self, partition: TopicPartition, shard: _Shard, now: float) -> bool:
         """Read to its end and silent for long enough. A pause of this process is not silence of the source."""
@@ -229,57 +227,6 @@ class ShardService(Service):
         limit = limits.idle_empty_seconds if end == 0 else limits.idle_seconds
         return now - shard.quiet_since >= min(limit, limits.idle_seconds)
 
-    # -- writing ---------------------------------------------------------------------------------------------------
-
-    async def _write(self, output: Output) -> None:
-        for record in output.records:
-            await self._send(self.settings.topic(record.topic), record)
-        self._report(output)
-
-    async def _send(self, topic: str, record: Produced) -> None:
-        key = record.key if record.key is not None or record.value is not None else b""
-        sent = await self._producer.send(
-            topic, record.value, key, partition=record.partition, headers=list(record.headers)
-        )
-        self._unacknowledged.append(sent)
-
-    def _check_acknowledged(self) -> None:
-        """Forget what is acknowledged; raises the error of the first record that was refused."""
-        waiting = []
-        for sent in self._unacknowledged:
-            if sent.done():
-                self.telemetry.produced.labels(sent.result().topic).inc()
-            else:
-                waiting.append(sent)
-        self._unacknowledged = waiting
-
-    async def _acknowledged(self, seconds: float) -> None:
-        """Wait until everything written is acknowledged."""
-        if self._unacknowledged:
-            await asyncio.wait_for(asyncio.gather(*self._unacknowledged), seconds)
-        self._check_acknowledged()
-
-    def _report(self, output: Output) -> None:
-        telemetry, role = self.telemetry, self.stage.role
-        for (what, reason), number in output.counts.items():
-            if what == "points":
-                telemetry.points.inc(number)
-            elif what == "windows":
-                telemetry.windows.inc(number)
-            elif what == "drop":
-                telemetry.drops.labels(role, reason).inc(number)
-            elif what == "notice":
-                telemetry.notices.labels(role, reason).inc(number)
-            elif what == "anomaly":
-                telemetry.anomalies.labels(reason).inc(number)
-            elif what == "incident":
-                telemetry.incidents.labels(reason).inc(number)
-        now = time.time()
-        for record in output.records:
-            if record.topic == "incidents":
-                decided_us = int(dict(record.headers)["calm_decided_us"])
-                telemetry.incident_latency.observe(max(now - decided_us / US, 0.0))
-
     # -- checkpoints -----------------------------------------------------------------------------------------------
 
     async def _save_all(self, seconds: float) -> None:
@@ -287,8 +234,8 @@ class ShardService(Service):
         shards = [shard for shard in self._shards.values() if shard.unsaved]
         started = time.monotonic()
         for shard in shards:
-            await self._write(shard.chain.flush())
-        await self._acknowledged(seconds)
+            await self._outbox.write(shard.chain.flush())
+        await self._outbox.acknowledged(seconds)
         snapshots = [(shard, shard.chain.snapshot(full=not shard.writer.started)) for shard in shards]
         written = 0
         for step in ("parts", "manifest", "obsolete"):
@@ -298,11 +245,8 @@ class ShardService(Service):
                 if step == "obsolete":
                     records += [(key, None) for key in shard.older_keys]
                     shard.older_keys = []
-                for key, value in records:
-                    written += len(value or b"")
-                    sent = await self._producer.send(shard.state.topic, value, key, partition=shard.state.partition)
-                    self._unacknowledged.append(sent)
-            await self._acknowledged(seconds)
+                written += await self._outbox.write_state(shard.state, records)
+            await self._outbox.acknowledged(seconds)
         for shard, snapshot in snapshots:
             shard.chain.saved()
             shard.saved_offset, shard.unsaved = snapshot.offset, False
@@ -317,7 +261,9 @@ class ShardService(Service):
 
     async def _commit(self) -> None:
         """Commit the saved offsets, for lag displays only."""
-        offsets = {partition: shard.saved_offset for partition, shard in self._shards.items() if shard.saved_offset >= 0}
+        offsets = {
+            partition: shard.saved_offset for partition, shard in self._shards.items() if shard.saved_offset >= 0
+        }
         if offsets:
             with contextlib.suppress(KafkaError, IllegalStateError):
                 await self._consumer.commit(offsets)
@@ -331,8 +277,8 @@ class ShardService(Service):
             if end is not None:
                 if end < shard.position:
                     raise UnreadableState(
-                        f"the state of {where} follows from offset {shard.position}, but the topic ends at {end}: it was "
-                        "created anew. Delete the records of the state topic too, or bring the old topic back"
+                        f"the state of {where} follows from offset {shard.position}, but the topic ends at {end}: it "
+                        "was created anew. Delete the records of the state topic too, or bring the old topic back"
                     )
                 telemetry.lag.labels(role, partition.topic, str(partition.partition)).set(end - shard.position)
             watermark_us = shard.chain.watermark_us()
@@ -410,7 +356,7 @@ class ShardService(Service):
         beginning = (await self._consumer.beginning_offsets([partition]))[partition]
         if beginning > shard.position:
             if shard.position > 0:
-                await self._check_truncation(partition, shard, beginning)
+                await self._check_truncation(partition, shard)
             else:
                 shard.chain.lost_history()
             shard.position = beginning
@@ -433,7 +379,9 @@ class _Listener(ConsumerRebalanceListener):
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         await self._guarded(self._service.assigned, assigned)
 
-    async def _guarded(self, action: Callable[[Collection[TopicPartition]], Any], partitions: Collection[TopicPartition]) -> None:
+    async def _guarded(
+        self, action: Callable[[Collection[TopicPartition]], Any], partitions: Collection[TopicPartition]
+    ) -> None:
         try:
             await asyncio.wait_for(action(partitions), 2 * _TIMEOUT_SECONDS)
         except asyncio.CancelledError:

@@ -6,6 +6,7 @@ call began, not ``end_offsets``, which some brokers answer too low.
 
 import asyncio
 from collections.abc import Collection
+from typing import Any
 
 from aiokafka import TopicPartition
 
@@ -13,7 +14,9 @@ from pipeline.settings import Settings
 from pipeline.streams import clients
 
 
-async def read_live(settings: Settings, partitions: Collection[TopicPartition]) -> dict[TopicPartition, dict[bytes, bytes]]:
+async def read_live(
+    settings: Settings, partitions: Collection[TopicPartition]
+) -> dict[TopicPartition, dict[bytes, bytes]]:
     """The newest value of every key (tombstones taken out) of each partition.
 
     Raises TimeoutError when the broker sends nothing for ``broker.request_timeout_seconds``.
@@ -43,11 +46,11 @@ async def read_live(settings: Settings, partitions: Collection[TopicPartition]) 
                 names = ", ".join(f"{partition.topic}/{partition.partition}" for partition in sorted(waiting))
                 raise TimeoutError(f"the broker sent nothing of {names} for {now - quiet_since:.0f} s")
     finally:
-        await consumer.stop()
+        await clients.stop_reader(consumer)
     return live
 
 
-def _apply(live: dict[bytes, bytes], records: list) -> None:  # type: ignore[type-arg]
+def _apply(live: dict[bytes, bytes], records: list[Any]) -> None:
     for record in records:
         if record.value is None:
             live.pop(record.key, None)

@@ -62,7 +62,7 @@ _EVERYTHING = (*ROOMS, "app", "cli", "demo")
 ROOMS |= {
     # faust and mode: the composition root makes the Faust app.
     "app": _outer(_EVERYTHING, "rich typer faust mode"),
-    "cli": _outer(_EVERYTHING, "rich typer"),
+    "cli": _outer(_EVERYTHING, "rich typer uvloop"),  # uvloop: the event loop of a worker
     "demo": _outer(_EVERYTHING, "rich typer psutil opentelemetry"),
 }
 

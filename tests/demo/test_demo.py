@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 
@@ -18,8 +19,9 @@ START_SECONDS = 60.0
 class Running:
     """A demo that was started, and what it has printed so far."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CALMSTREAM_")}
+        environment["TMPDIR"] = str(folder)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli", "demo", *options],
             stdin=subprocess.DEVNULL,
@@ -52,8 +54,8 @@ class Running:
 
 
 @contextmanager
-def demo(*options: str) -> Iterator[Running]:
-    running = Running(*options)
+def demo(folder: Path, *options: str) -> Iterator[Running]:
+    running = Running(folder, *options)
     try:
         yield running
     finally:
@@ -61,8 +63,8 @@ def demo(*options: str) -> Iterator[Running]:
         running.process.communicate()
 
 
-def test_a_run_without_a_disturbance_fails_and_keep_starts_anew_at_the_memory_limit() -> None:
-    with demo("--no-disturbance", "--warm-up-seconds", "5", "--keep", "--memory-limit", "1") as running:
+def test_a_run_without_a_disturbance_fails_and_keep_starts_anew_at_the_memory_limit(tmp_path: Path) -> None:
+    with demo(tmp_path, "--no-disturbance", "--warm-up-seconds", "5", "--keep", "--memory-limit", "1") as running:
         running.until("Ctrl-C ends it", within_seconds=150)
         assert "A check failed" in running.output
         assert running.output.count("  FAIL  demo-burner") == 4
@@ -72,10 +74,11 @@ def test_a_run_without_a_disturbance_fails_and_keep_starts_anew_at_the_memory_li
         running.until("watched every second", within_seconds=START_SECONDS, after="start anew")
         running.process.send_signal(signal.SIGINT)
         assert running.ends(within_seconds=15) == 1, running.output
+        assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interrupt_ends_it_in_seconds_and_with_it_all_its_processes() -> None:
-    with demo() as running:
+def test_an_interrupt_ends_it_in_seconds_and_with_it_all_its_processes(tmp_path: Path) -> None:
+    with demo(tmp_path) as running:
         running.until("embedded broker on", within_seconds=START_SECONDS)
         children = psutil.Process(running.process.pid).children(recursive=True)
         running.process.send_signal(signal.SIGINT)
@@ -84,8 +87,8 @@ def test_an_interrupt_ends_it_in_seconds_and_with_it_all_its_processes() -> None
         assert psutil.wait_procs(children, timeout=5)[1] == []
 
 
-def test_its_processes_end_also_when_it_is_killed() -> None:
-    with demo() as running:
+def test_its_processes_end_also_when_it_is_killed(tmp_path: Path) -> None:
+    with demo(tmp_path) as running:
         running.until("watched every second", within_seconds=START_SECONDS)
         children = psutil.Process(running.process.pid).children(recursive=True)
         assert len(children) >= 4  # broker, worker, two disturbing processes
@@ -93,8 +96,8 @@ def test_its_processes_end_also_when_it_is_killed() -> None:
         assert psutil.wait_procs(children, timeout=10)[1] == []
 
 
-def test_a_broker_that_ends_is_said() -> None:
-    with demo() as running:
+def test_a_broker_that_ends_is_said(tmp_path: Path) -> None:
+    with demo(tmp_path) as running:
         running.until("Learning what is normal", within_seconds=START_SECONDS)
         found = re.search(r"embedded-broker\s+(\d+)", running.output)
         assert found, running.output

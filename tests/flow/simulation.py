@@ -31,7 +31,13 @@ class Log:
     partitions: dict[tuple[str, int], list[LogRecord]] = field(default_factory=lambda: defaultdict(list))
 
     def append(
-        self, topic: str, partition: int, key: bytes | None, value: bytes | None, timestamp: int = 0, headers: Sequence[tuple[str, bytes]] = ()
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        timestamp: int = 0,
+        headers: Sequence[tuple[str, bytes]] = (),
     ) -> None:
         records = self.partitions[topic, partition]
         records.append(LogRecord(len(records), timestamp, key, value, tuple(headers)))
@@ -67,7 +73,9 @@ class ShardRun:
 
     def read(self, limit: int) -> None:
         """Apply up to ``limit`` records and let the results out."""
-        records: Sequence[Message] = self.log.partitions[self.topic, self.partition][self.position : self.position + limit]
+        records: Sequence[Message] = self.log.partitions[self.topic, self.partition][
+            self.position : self.position + limit
+        ]
         if records:
             output = self.chain.apply(records)
             self.position += len(records)
@@ -75,7 +83,9 @@ class ShardRun:
 
     def read_and_lose(self, limit: int, dice: random.Random) -> None:
         """Apply records, but one result for another stage is refused by the broker and later ones are not."""
-        records: Sequence[Message] = self.log.partitions[self.topic, self.partition][self.position : self.position + limit]
+        records: Sequence[Message] = self.log.partitions[self.topic, self.partition][
+            self.position : self.position + limit
+        ]
         output = self.chain.apply(records) if records else Output()
         output.add(self.chain.flush())
         inner = [i for i, record in enumerate(output.records) if record.topic in ("signals", "anomalies")]

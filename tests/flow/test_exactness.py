@@ -30,7 +30,12 @@ CONFIG = FlowConfig(
     resolve_us=15 * US,
 )
 STAGES: list[tuple[str, int, str, Callable[[int], Chain]]] = [
-    ("points", INPUTS, "ingest.state", lambda p: IngestChain(f"points/{p}", input_codec("json_points", CONFIG.limits), CONFIG)),
+    (
+        "points",
+        INPUTS,
+        "ingest.state",
+        lambda p: IngestChain(f"points/{p}", input_codec("json_points", CONFIG.limits), CONFIG),
+    ),
     ("signals", SIGNALS, "score.state", lambda p: ScoreChain(p, CONFIG)),
     ("anomalies", ANOMALIES, "correlate.state", lambda p: CorrelateChain(p, CONFIG)),
 ]
@@ -42,10 +47,10 @@ def fill(log: Log, seed: int) -> None:
     total = np.zeros(24)
     for second in range(SECONDS):
         for i in range(24):
-            if i == 5 and 300 < second:
+            if i == 5 and second > 300:
                 continue  # goes silent while something else is wrong with it
             value = 50 + rng.normal()
-            if (i % 8 == 2 and 200 <= second < 240) or (i == 5 and 290 <= second):
+            if (i % 8 == 2 and 200 <= second < 240) or (i == 5 and second >= 290):
                 value += 60
             kind = ("gauge", "counter", "delta")[i % 3]
             total[i] += max(value, 0)
@@ -155,7 +160,8 @@ def test_an_undisturbed_run_finds_the_faults(undisturbed: Log) -> None:
     assert {data["scope"] for data in opened} >= {"env1", "env2"}
     assert {data["id"] for data in opened} == {data["id"] for data in found if data["transition"] == "resolved"}
     silent = [m for d in found for m in d["members"] if m["signal"]["workload"] == "service:s5"]
-    assert silent and silent[-1]["end_time"] is not None
+    assert silent
+    assert silent[-1]["end_time"] is not None
     assert sum(row[0] for row in windows(undisturbed).values()) > 0.97 * 24 * 300
 
 

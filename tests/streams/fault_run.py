@@ -66,7 +66,9 @@ class FaultRun:
         """Start two workers, feed, let ``act`` do its worst, wait until everything came through."""
         settings = _loaded(self.settings())
         asyncio.run(topics.create(settings))
-        self.workers = [WorkerProcess(self.settings(), directory=self.directory, name=f"{self.prefix}{i}") for i in (1, 2)]
+        self.workers = [
+            WorkerProcess(self.settings(), directory=self.directory, name=f"{self.prefix}{i}") for i in (1, 2)
+        ]
         fed = threading.Event()
         feeder = threading.Thread(target=self._feed, args=(settings, feed_seconds, fed))
         try:
@@ -161,7 +163,9 @@ async def _produce(settings: Settings, seconds: float, fed: threading.Event) -> 
                 at = second
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(never.wait(), seconds / SECONDS)
-            await producer.send(settings.inputs[0].topic, message, partition=partition, timestamp_ms=(START + second) * 1000)
+            await producer.send(
+                settings.inputs[0].topic, message, partition=partition, timestamp_ms=(START + second) * 1000
+            )
     finally:
         await producer.stop()
         fed.set()
