@@ -305,3 +305,10 @@ def test_a_full_table_starts_over_between_batches() -> None:
     assert (len(codec.table.series), codec.table.generation) == (3, 0)
     columns, series = decode(point(name="c"), codec=codec)
     assert (columns.series.tolist(), series[0].name, codec.table.generation) == ([0], "c", 1)
+
+
+def test_messages_that_only_together_are_points_are_all_refused() -> None:
+    halves = [b'{"ts":1,"name":"x",', b'"value":1}', b'{"ts":2,"name":"y","value":1}{"ts":3,"name":"z","value":1}']
+    columns, _ = decode(*halves)
+    assert columns.value.size == 0
+    assert [(rejection.message, rejection.whole) for rejection in columns.rejections] == [(0, True), (1, True), (2, True)]

@@ -120,6 +120,12 @@ def test_late_is_judged_against_the_messages_before_and_not_against_its_own() ->
     assert found.counts["notice", "out_of_order"] == 2
 
 
+@pytest.mark.parametrize(("progress", "late"), [(94.9, False), (95, True)])
+def test_a_window_is_over_when_progress_reaches_its_end_and_the_lateness(progress: float, late: bool) -> None:
+    found = everything([message(0, point(progress), record_at=100), message(1, point(89.9), record_at=100)])
+    assert [row.late for row in sorted(rows(found), key=lambda row: row.offset)] == [False, late]
+
+
 @pytest.mark.parametrize(("at", "reason"), [(300, None), (301, "far_future"), (-86_400, None), (-86_401, "far_past")])
 def test_times_far_from_the_record_are_refused_and_near_ones_taken(at: float, reason: str | None) -> None:
     found = everything([message(0, point(at), point(0))])

@@ -102,6 +102,8 @@ def test_an_incident_that_spreads_takes_in_what_is_near_its_newest_onset() -> No
         story.at(120 + 50 * i, anomaly(i, 100 + 50 * i, 120 + 50 * i))
     assert len(story.grouping.open) == 1
     assert story.incidents[-1].member_count == 5
+    (told,) = story.at(330, anomaly(9, 120, 330))
+    assert (told.transition, len(told.members)) == ("updated", 6)
 
 
 def test_scopes_are_apart() -> None:

@@ -11,8 +11,9 @@ from pipeline.scoring.episodes import Rules, Window
 LENGTH = 10
 RULES = Rules(threshold=4.0, open_windows=2, of_windows=3, close_windows=3)
 
-#: What a window shows: unlikely, more so, above half the threshold, calm, unlikely but too small to matter.
-SURPRISE = {"u": 6.0, "U": 20.0, "w": 3.0, "c": 0.0, "s": 9.0}
+#: What a window shows: unlikely, nearly twice and twice as much, half the threshold, just below it, calm, and unlikely
+#: but too small to matter.
+SURPRISE = {"u": 6.0, "v": 11.9, "U": 12.0, "w": 2.0, "l": 1.9, "c": 0.0, "s": 9.0}
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def play(story: str, rules: Rules = RULES) -> list[Told]:
                 np.array([0]),
                 np.array([i * LENGTH]),
                 SURPRISE[what] * one,
-                np.array([what in "uUw"]),
+                np.array([what in "uvUwl"]),
                 i * one,
                 one,
                 one,
@@ -99,8 +100,9 @@ def test_it_ends_after_so_many_calm_windows_in_a_row() -> None:
     assert transitions("uu ccucc ccc") == [("opened", 1), ("ended", 7)]
 
 
-def test_a_surprise_above_half_the_threshold_keeps_it_open() -> None:
+def test_half_the_threshold_keeps_it_open_and_less_is_calm() -> None:
     assert transitions("uu ccw ccw ccw") == [("opened", 1)]
+    assert transitions("uu ccl") == [("opened", 1), ("ended", 4)]
 
 
 def test_an_unlikely_deviation_too_small_to_matter_is_calm() -> None:
@@ -113,8 +115,8 @@ def test_calm_windows_before_the_opening_do_not_count_toward_the_end() -> None:
 
 
 def test_it_is_updated_when_it_got_twice_as_unlikely_as_told_and_only_then() -> None:
-    assert transitions("uu uuu U UUU") == [("opened", 1), ("updated", 5)]
-    assert play("uu U")[1] == Told("updated", 2, onset=0, revision=2, unlikely=3, peak=20.0, peak_at=2)
+    assert transitions("uu uvu U UUU") == [("opened", 1), ("updated", 5)]
+    assert play("uu U")[1] == Told("updated", 2, onset=0, revision=2, unlikely=3, peak=12.0, peak_at=2)
 
 
 def test_revisions_count_up_and_begin_anew_with_the_next_episode() -> None:
@@ -127,7 +129,7 @@ def test_revisions_count_up_and_begin_anew_with_the_next_episode() -> None:
         ("ended", 2),
     ]
     assert [one.onset for one in told] == [0, 0, 0, 8, 8]
-    assert [one.peak for one in told] == [6, 20, 20, 6, 6]
+    assert [one.peak for one in told] == [6, 12, 12, 6, 6]
 
 
 def test_unlikely_windows_right_before_the_end_do_not_open_the_next_one() -> None:

@@ -40,6 +40,9 @@ def test_new_rows_are_changes_in_every_part_they_are_in() -> None:
     assert changed(table) == []
     table.grow(2 * PART_ROWS + 1)
     assert changed(table) == [f"{speed}/{part}" for speed in ("fast", "slow") for part in range(3)]
+    table.clean()
+    table.grow(2 * PART_ROWS + 2)
+    assert changed(table) == ["fast/2", "slow/2"]
 
 
 def test_only_touched_parts_changed_and_fast_and_slow_are_apart() -> None:

@@ -6,12 +6,16 @@ What came out is read back by the rules that consumers follow, so that two runs 
 import asyncio
 import contextlib
 import json
+import os
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -21,6 +25,7 @@ from pipeline.settings import Settings, load
 from pipeline.streams import clients, topics
 from tests.worker_process import WorkerProcess
 
+CALMSTREAM = str(Path(sys.executable).parent / "calmstream")
 PARTITIONS = 4
 SIGNALS = 48
 SECONDS = 260
@@ -87,6 +92,13 @@ class FaultRun:
         finally:
             for worker in self.workers:
                 worker.kill()
+
+    def replay(self, topic: str) -> list[dict[str, Any]]:
+        """The incident transitions that ``calmstream replay --from-topic`` gives."""
+        out = self.directory / "incidents.jsonl"
+        command = [CALMSTREAM, "replay", "--from-topic", f"{self.prefix}{topic}", "--incidents", str(out)]
+        subprocess.run(command, env=os.environ | self.settings(), check=True, timeout=120)
+        return [json.loads(line) for line in out.read_text().splitlines()]
 
     def _feed(self, settings: Settings, seconds: float, fed: threading.Event) -> None:
         asyncio.run(_produce(settings, seconds, fed))

@@ -3,6 +3,7 @@
 The number of random schedules is ``FAULT_RUNS`` (default 3); each prints its seed.
 """
 
+import json
 import os
 from pathlib import Path
 
@@ -36,3 +37,14 @@ def test_kills_and_pauses_at_random_moments_change_nothing(
     assert disturbed.points == undisturbed.points
     assert disturbed.windows == undisturbed.windows
     assert disturbed.incidents == undisturbed.incidents
+
+
+@pytest.mark.parametrize("topic", ["points", "signals"])
+def test_replay_of_what_is_on_kafka_gives_what_the_workers_gave(
+    kafka: KafkaServer, tmp_path: Path, undisturbed: Result, topic: str
+) -> None:
+    """Late points included: lateness is judged by each source's own progress, which replay works out again."""
+    replayed = FaultRun(kafka.bootstrap, "calm0.", tmp_path).replay(topic)
+    assert {(data["id"], data["revision"]): data for data in replayed} == {
+        key: json.loads(value) for key, value in undisturbed.incidents.items()
+    }
