@@ -176,7 +176,7 @@ def _decode_lines(messages: Sequence[Message]) -> list[_Point] | None:
         ):
             return None
         points = _one.decode_lines(joined)
-    except (msgspec.MsgspecError, TypeError, UnicodeDecodeError):
+    except (*_BAD_INPUT, TypeError):
         return None
     return points if len(points) == len(messages) else None
 

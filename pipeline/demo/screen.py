@@ -42,11 +42,15 @@ class Screen:
         """An incident that is not that of a disturbance."""
         if transition.what == "updated":
             return
-        what, of, was, expected, _ = _cells(transition.body["members"][0])
-        told = f"{datetime.now():%H:%M:%S}  another incident {transition.what}: {what} of {of}"
+        member = transition.body["members"][0]
+        what, of, *_ = _cells(member)
+        scale, unit = _scale(member["signal"])
+        at = datetime.fromtimestamp(transition.received)
+        told = f"{at:%H:%M:%S}  other incident {transition.what}: {what} of {of}"
         if transition.what == "opened":
-            told += f", {was}, expected {expected.partition(' (')[0]}"
-        self._console.print(Padding(f"[dim]{told}[/]", (0, 2, 0, 9), expand=False))
+            was, expected = _number(member["observed"], scale), _number(member["expected"]["value"], scale)
+            told += f": {was}, expected {expected} {unit}"
+        self._console.print(Padding(f"[dim]{told}[/]", (0, 0, 0, 2), expand=False))
 
     @contextmanager
     def progress(self, text: str, total_seconds: float) -> "Iterator[ProgressShown]":

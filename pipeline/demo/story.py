@@ -59,7 +59,7 @@ class _Story:
         self._passed_over = forget_environment()
         self._watch = Watch(folder, self._told)
         self._disturbances = [Disturbance(BURNER), Disturbance(WRITER)]
-        self._looking_for: Sought | None = None  # while a disturbance goes on, its signal
+        self._held: list[Transition] | None = None  # while a disturbance goes on: what was told meanwhile
 
     async def tell(self) -> int:
         await self._set_up()
@@ -135,7 +135,7 @@ class _Story:
         screen.heading(f"Disturbance {place}: {kind.name} (process {disturbance.pid}) {kind.does}")
         await self._calm(trials_left=len(self._disturbances) + 1 - place)
         sought = Sought(watch.host.instance(disturbance.pid), kind.metric, kind.attributes)
-        self._looking_for = sought
+        self._held = []
         began = time.time()
         if self._options.disturb:
             await disturbance.start()
@@ -154,7 +154,7 @@ class _Story:
         screen.line(f"{trial.ended - began:5.1f} s  it is over" + ("" if found else ", and no incident opened"))
         if found:
             await self._resolved(trial)
-        self._looking_for = None
+        self._tell_others(trial)
         return trial
 
     async def _resolved(self, trial: Trial) -> None:
@@ -233,8 +233,18 @@ class _Story:
     # -- small things --------------------------------------------------------------------------------------------
 
     def _told(self, transition: Transition) -> None:
-        if self._looking_for is None or transition.rank(self._looking_for) is None:
+        if self._held is None:
             self._screen.other(transition)
+        else:
+            self._held.append(transition)  # it may yet become the incident of the disturbance
+
+    def _tell_others(self, trial: Trial) -> None:
+        """Show what was told during a disturbance of incidents that are not its own."""
+        own = judge.of_trial(trial, self._watch.transitions)
+        for transition in self._held or ():
+            if transition.incident not in own:
+                self._screen.other(transition)
+        self._held = None
 
     def _of(self, trial: Trial, what: str | None = None) -> list[Transition]:
         """The transitions of the incidents of this disturbance."""

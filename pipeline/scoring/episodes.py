@@ -1,7 +1,8 @@
 """Unlikely windows to anomalies: an episode opens when n of the last m windows were unlikely, and ends when the
 surprise stays low, or when no data came for many intervals.
 
-Guarantee: an episode's onset is the first unlikely window of the run that opened it; every transition follows from the
+Guarantee: an episode's onset is the first unlikely window of the run that opened it (with three or more needed, it may
+have left the last m by then); every transition follows from the
 row's own windows and their event times alone. All state is arrays, one row a signal.
 """
 
@@ -91,7 +92,6 @@ def step(state: dict[str, Array], window: Window, end_us: int, rules: Rules) -> 
     state["unlikely"][row[unlikely]] += 1
     opens = ~was_open & (np.bitwise_count(recent) >= rules.open_windows)
     quiet = np.where(calm, np.minimum(state["quiet"][row].astype(np.int64) + 1, 255), 0)
-    quiet[opens] = 0
     state["quiet"][row] = quiet
     ends = was_open & (quiet >= rules.close_windows)
     worse = was_open & ~ends & unlikely & (state["peak"][row] >= 2 * state["told"][row])

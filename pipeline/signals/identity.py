@@ -99,12 +99,12 @@ def signal_of(series: Series, scope_attributes: Sequence[str]) -> Signal:
 
 
 def derived(signal: Signal, suffix: str, unit: str) -> Signal:
-    """A signal computed from another one, for instance a histogram's ``p95``."""
+    """A signal computed from another one, for instance a histogram's ``p95``; never the same as a producer's own."""
     name = f"{signal.name}.{suffix}"
     parts = (
         name,
         unit,
-        "gauge",
+        "derived",
         signal.scope,
         signal.workload,
         signal.instance,

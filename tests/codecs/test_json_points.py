@@ -140,6 +140,7 @@ def test_a_series_is_numbered_once_as_long_as_it_is_spelled_the_same() -> None:
 # What is refused, and as what
 
 DEEP = "[" * 100_000
+DEEP_POINT = f'{{"ts": {T}, "name": "m", "value": 1, "more": {DEEP}{DEEP.replace("[", "]")}}}'
 
 
 @pytest.mark.parametrize(
@@ -173,6 +174,8 @@ DEEP = "[" * 100_000
         (b'\xef\xbb\xbf{"ts": 1, "name": "m", "value": 1}', "undecodable", "malformed"),
         (f'{{"ts": 1, "name": "m", "value": 1, "attributes": {DEEP}', "undecodable", "recursion"),
         (f'{{"ts": 1, "name": "m", "value": 1, "more": {DEEP}', "undecodable", "recursion"),
+        (DEEP_POINT, "undecodable", "recursion"),
+        (DEEP_POINT.replace("more", "attributes"), "undecodable", "recursion"),
         (DEEP, "undecodable", ""),
         (point(ts=T * 1000), "bad_time", "not milliseconds"),
         (point(ts=T * 10**9), "bad_time", "not milliseconds"),
@@ -250,7 +253,13 @@ MESSAGES = [
     "[]",
     "nonsense",
     "",
-    f'{{"ts": 1, "name": "m", "value": 1, "more": {DEEP}',
+    DEEP_POINT,
+    # each begins like a point or ends like one, so that a careless reader takes two for one or one for two
+    '{"ts": 1, "name": "m", "value": 1, "attributes": {"x": "}',
+    '{"}}',
+    '{"ts": 1, "name": "m", "value": 1, "attributes": {"x": {}',
+    '{"y": 1}}',
+    point() + point(),
 ]
 
 
@@ -311,4 +320,8 @@ def test_messages_that_only_together_are_points_are_all_refused() -> None:
     halves = [b'{"ts":1,"name":"x",', b'"value":1}', b'{"ts":2,"name":"y","value":1}{"ts":3,"name":"z","value":1}']
     columns, _ = decode(*halves)
     assert columns.value.size == 0
-    assert [(rejection.message, rejection.whole) for rejection in columns.rejections] == [(0, True), (1, True), (2, True)]
+    assert [(rejection.message, rejection.whole) for rejection in columns.rejections] == [
+        (0, True),
+        (1, True),
+        (2, True),
+    ]

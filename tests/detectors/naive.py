@@ -19,7 +19,7 @@ class Naive(Protocol):
 
 @dataclass
 class NaiveLevel:
-    """One row of detectors.LevelDetector."""
+    """One row of detectors.LevelDetector, for values whose tail probability a float can hold."""
 
     detector: LevelDetector
     seen: int = 0
@@ -45,8 +45,7 @@ class NaiveLevel:
         half = -scale * float(stdtrit(freedom, self.detector.band_p / 2))
         surprise = 0.0
         if self.seen >= self.detector.min_history:
-            p = 2 * float(stdtr(freedom, -min(abs(x - self.level) / scale, 1e60)))
-            surprise = -log10(max(p, 1e-300))
+            surprise = -log10(2 * float(stdtr(freedom, -abs(x - self.level) / scale)))
         return self.level, self.level - half, self.level + half, surprise
 
     def _learn(self, x: float) -> None:
