@@ -4,6 +4,7 @@
 agents. ``faust -A pipeline.app`` finds it as ``app``, made from the environment.
 """
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +111,7 @@ def _faust_app(settings: Settings) -> faust.App:
         broker_heartbeat_interval=max(settings.broker.session_timeout_seconds / 5, 0.5),
         broker_max_poll_interval=300.0,
         store="memory://",
-        datadir=Path(tempfile.gettempdir()) / "calmstream",
+        datadir=Path(tempfile.gettempdir()) / f"calmstream-{os.getuid()}",  # Faust makes it, nothing is kept there
         topic_disable_leader=True,
         topic_allow_declare=False,
         agent_supervisor=CrashingSupervisor,

@@ -199,7 +199,7 @@ class _Story:
         ]
         cpu = Sought("", "system.cpu.utilization")
         is_in = any(t.rank(cpu) for t in transitions if t.incident in ours)
-        facts.append(("host CPU", "was in one of them" if is_in else "stayed within what is usual here"))
+        facts.append(("host CPU", "was in one of them" if is_in else "did not stand out enough to be in one"))
         facts += self._latencies(trials)
         self._screen.heading("Summary")
         self._screen.facts(facts)

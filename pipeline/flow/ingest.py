@@ -81,7 +81,7 @@ class IngestChain:
             out.count("drop", reason, number)
         self._check_times(columns, messages, out)
         self._dead_letters(columns.rejections, messages, out)
-        offsets = np.fromiter((message.offset for message in messages), np.int64, len(messages))
+        offsets = _offsets(messages)
         for _, last, rows in _cuts(columns.message, len(messages)):
             self._take(columns, rows, offsets, out)
             self._offset = int(offsets[last - 1]) + 1
@@ -108,7 +108,7 @@ class IngestChain:
 
     def _check_times(self, columns: PointColumns, messages: Sequence[Message], out: Output) -> None:
         """Refuse points too far from their Kafka record's time; the rest stays."""
-        written = np.fromiter((message.timestamp for message in messages), np.int64, len(messages)) * 1000
+        written = np.array([message.timestamp for message in messages], np.int64) * 1000
         record_us = written[columns.message]
         ahead = columns.time_us - record_us
         future, past = ahead > self._config.max_future_us, ahead < -self._config.max_past_us
@@ -267,6 +267,15 @@ class IngestChain:
 
     def lost_history(self) -> None:
         """Blocks go on saying that they cover everything from the last one on: the lost messages are gone for good."""
+
+
+def _offsets(messages: Sequence[Message]) -> Array:
+    if not messages:
+        return np.empty(0, np.int64)
+    first, last = messages[0].offset, messages[-1].offset
+    if last - first == len(messages) - 1:  # none is missing
+        return np.arange(first, last + 1, dtype=np.int64)
+    return np.array([message.offset for message in messages], np.int64)
 
 
 def _keep(columns: PointColumns, mask: Array) -> None:

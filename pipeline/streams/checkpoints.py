@@ -21,6 +21,8 @@ PIECE_BYTES = 900_000
 _LAYOUT = 1
 
 Record = tuple[bytes, bytes | None]
+#: Layout, version of the state, offset, number of the checkpoint, head, part → (slot, number, pieces).
+_Manifest = tuple[int, str, int, int, bytes, dict[str, tuple[int, int, int]]]
 
 
 class Writer:
@@ -30,6 +32,7 @@ class Writer:
         self._prefix = f"{shard}|{epoch}|"
         self._number = 0
         self._parts: dict[str, tuple[int, int, int]] = {}  # part → slot, checkpoint number, pieces
+        self._most_pieces: dict[str, int] = {}  # part → the most that it ever had: what a tombstone must cover
 
     @property
     def started(self) -> bool:
@@ -47,6 +50,7 @@ class Writer:
                 content = data[piece * PIECE_BYTES : (piece + 1) * PIECE_BYTES]
                 records.append((self._key(name, slot, piece), number.to_bytes(8, "little") + content))
             self._parts[name] = (slot, number, pieces)
+            self._most_pieces[name] = max(pieces, self._most_pieces.get(name, 0))
         return records
 
     def manifest(self, snapshot: Snapshot) -> Record:
@@ -60,7 +64,8 @@ class Writer:
         gone = self._parts.keys() - set(snapshot.names)
         records: list[Record] = []
         for name in sorted(gone):
-            _, _, pieces = self._parts.pop(name)
+            del self._parts[name]
+            pieces = self._most_pieces.pop(name)
             records += [(self._key(name, slot, piece), None) for slot in (0, 1) for piece in range(pieces)]
         return records
 
@@ -76,7 +81,7 @@ def newest(shard: str, records: Mapping[bytes, bytes]) -> Snapshot | None:
     found: list[tuple[int, int, Snapshot]] = []
     broken: list[str] = []
     for key, value in records.items():
-        name, _, rest = key.decode().partition("|")
+        name, _, rest = key.decode(errors="replace").partition("|")  # a foreign key is nobody's
         if name == shard and rest.endswith("|manifest"):
             epoch = rest.removesuffix("|manifest")
             try:
@@ -100,10 +105,10 @@ def other_epochs(shard: str, epoch: str, keys: Iterable[bytes]) -> list[Record]:
 
 
 def _assemble(prefix: str, manifest: bytes, records: Mapping[bytes, bytes]) -> tuple[Snapshot, int]:
-    content: list[Any] = msgspec.msgpack.decode(manifest)
-    layout, version, offset, number, head, parts = content
-    if layout != _LAYOUT:
-        raise ValueError(f"checkpoint layout {layout}, this worker reads {_LAYOUT}")
+    content: list[Any] = msgspec.msgpack.decode(manifest, type=list)
+    if content[:1] != [_LAYOUT]:
+        raise ValueError(f"checkpoint layout {content[0] if content else None}, this worker reads {_LAYOUT}")
+    _, version, offset, number, head, parts = msgspec.convert(content, _Manifest)
     blocks = {}
     for name, (slot, written, pieces) in parts.items():
         values = [records[f"{prefix}{name}|{slot}|{piece}".encode()] for piece in range(pieces)]

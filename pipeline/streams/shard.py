@@ -15,7 +15,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 #: Records taken at once, time between looks at the input, and time after which held rows are let out.
 _MAX_RECORDS = 20_000
+_MANY_RECORDS = 500
+_MANY_BYTES = 256 * 1024
 _POLL_SECONDS = 0.05
 _FLUSH_SECONDS = 0.05
 _SHOW_SECONDS = 0.5
@@ -130,32 +132,34 @@ class ShardService(Service):
         try:
             while not self.should_stop:
                 started = time.monotonic()
-                await self._turn()
+                busy = await self._turn()
                 rest = _POLL_SECONDS - (time.monotonic() - started)
-                if rest > 0:
-                    await self.sleep(rest)
-                else:
-                    await asyncio.sleep(0)
+                await self.sleep(rest if rest > 0 and not busy else 0)
         except asyncio.CancelledError:
             raise
         except Exception as error:
             await self.fail(_explained(error, self.label))
 
-    async def _turn(self) -> None:
-        """One look at the input: fetch, apply, write, and save when it is time."""
+    async def _turn(self) -> bool:
+        """One look at the input: fetch, apply, write, and save when it is time; returns whether much came.
+
+        Waits a little for records: with few of them the pauses between looks make batches, with many there are none.
+        """
         generation = self._generation
-        timeout_ms = 0 if self._shards else 100
+        timeout_ms = round(_POLL_SECONDS * 1000)
         if self._raw:
             fetching.keep_raw(self._consumer)
         fetched = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=None if self._raw else _MAX_RECORDS)
         async with self._lock:
             if generation != self._generation:
                 self._rewind()
-                return
+                return False
             for partition, records in fetched.items():
                 shard = self._shards.get(partition)
                 if shard is not None:
                     await self._apply(partition, shard, records)
+            for partition, shard in self._shards.items():
+                await self._step_over(partition, shard)
             await self._flush()
             self._outbox.check()
             now = time.monotonic()
@@ -164,6 +168,7 @@ class ShardService(Service):
                 self._show()
             if now >= self._next_checkpoint:
                 await self._save_all(self.settings.broker.request_timeout_seconds)
+        return _is_much(fetched.values())
 
     def _rewind(self) -> None:
         """A rebalance came between fetch and apply: forget what was fetched."""
@@ -183,6 +188,20 @@ class ShardService(Service):
         shard.unsaved = True
         self.telemetry.messages.labels(self.stage.role, partition.topic).inc(len(records))
         await self._outbox.write(output)
+
+    async def _step_over(self, partition: TopicPartition, shard: _Shard) -> None:
+        """Offsets that hold no message (marks of transactions, compacted or deleted ones) are not waited for."""
+        end = self._consumer.highwater(partition)
+        if end is None or shard.position >= end:
+            return
+        try:
+            async with asyncio.timeout(_POLL_SECONDS):
+                position = await self._consumer.position(partition)
+        except TimeoutError:
+            return  # the consumer is looking for its place itself
+        if position > shard.position:
+            await self._check_truncation(partition, shard)
+            shard.position = position
 
     async def _gap_is_real(self, partition: TopicPartition, shard: _Shard, offset: int) -> bool:
         """Offsets may be missing (compaction, deleted data), or the fetch began elsewhere: ask again once."""
@@ -388,6 +407,12 @@ class _Listener(ConsumerRebalanceListener):
             raise
         except Exception as error:
             await self._service.fail(_explained(error, self._service.label))
+
+
+def _is_much(fetched: Iterable[list[Any]]) -> bool:
+    """More may be waiting, so that a pause would only cost time."""
+    records = [record for found in fetched for record in found[:_MANY_RECORDS]]
+    return len(records) >= _MANY_RECORDS or sum(len(record.value or b"") for record in records) >= _MANY_BYTES
 
 
 def _explained(error: Exception, label: str) -> Exception:
