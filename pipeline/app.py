@@ -76,6 +76,8 @@ def create(settings: Settings) -> Worker:
     # incidents → the newest state of each, compacted
     if "correlate" in settings.worker.roles:
         incident_state.register(app, settings, telemetry)
+    else:  # no ordinary agent, nothing to read for Faust's own clients: its consumer fails where there is no topic
+        app.boot_strategy.enable_kafka = False
     endpoints.register(app, shards, telemetry)
     return Worker(app, shards, probe, telemetry)
 

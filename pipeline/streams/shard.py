@@ -88,14 +88,14 @@ class ShardService(Service):
         self._raw = False
         self._consumer: AIOKafkaConsumer
         self._outbox: Outbox
+        telemetry.ready.labels(stage.role).set(0)
+        telemetry.drops.labels(stage.role, "log_truncated")  # a counter that appears at 1 has no rate
 
     @property
     def label(self) -> str:
         return f"shard service {self.stage.role}"
 
     async def on_start(self) -> None:
-        self.telemetry.ready.labels(self.stage.role).set(0)
-        self.telemetry.drops.labels(self.stage.role, "log_truncated")
         if self.idempotent is None:
             self.idempotent = await clients.idempotence(self.settings)
         producer = await clients.start_writer(self.settings, idempotent=self.idempotent)
@@ -345,6 +345,7 @@ class ShardService(Service):
             self.telemetry.restore_seconds.labels(self.stage.role).observe(took)
             names = ", ".join(f"{p.topic}/{p.partition}" for p in sorted(partitions)) or "nothing"
             log.info("%s: restored %s in %.2f s", self.label, names, took)
+            self._show()
             self.telemetry.ready.labels(self.stage.role).set(1)
             self.ready.set()
 

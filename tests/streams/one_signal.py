@@ -67,10 +67,13 @@ class OneSignal:
         name = f"{self.prefix}{name}"
         return WorkerProcess(self.environment(), directory=self.directory, arguments=("worker", *arguments), name=name)
 
-    def send_points(self, count: int) -> None:
-        """So many points more, five seconds of event time apart."""
+    def send_points(self, count: int, *, transactions: bool = False) -> None:
+        """So many points more, five seconds of event time apart; each in a transaction of its own if you like."""
         points = [self._point(self.sent + i) for i in range(count)]
-        asyncio.run(self._send("points", [(None, point) for point in points]))
+        if transactions:
+            asyncio.run(self._send_in_transactions(points))
+        else:
+            asyncio.run(self._send("points", [(None, point) for point in points]))
         self.sent += count
 
     def send(self, topic: str, *records: tuple[bytes | None, bytes | None]) -> None:
@@ -105,6 +108,13 @@ class OneSignal:
             for key, value in records:
                 await producer.send(self.prefix + topic, value, key, partition=0)
             await producer.flush()
+
+    async def _send_in_transactions(self, points: list[bytes]) -> None:
+        name = f"{self.prefix}producer"
+        async with AIOKafkaProducer(bootstrap_servers=self.broker.bootstrap, transactional_id=name) as producer:
+            for point in points:
+                async with producer.transaction():
+                    await producer.send(f"{self.prefix}points", point, partition=0)
 
     async def _read(self, topic: str) -> list[Any]:
         async with open_reader(self.settings(), self.prefix + topic) as reader:

@@ -6,23 +6,26 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
-from pipeline.streams.broker_process import LOOPBACK, free_port
+from pipeline.streams.broker_process import LOOPBACK, answers, free_port
 from pipeline.streams.embedded import EmbeddedBroker
 from pipeline.streams.exits import Exit
 from tests.kafka.server import KafkaServer
 from tests.streams.one_signal import OneSignal
-from tests.worker_process import WorkerFailed, WorkerProcess
+from tests.worker_process import WorkerProcess
 
 #: A worker that gives its broker up soon.
-HASTY = {"BROKER__LOST_AFTER_SECONDS": "5", "BROKER__REQUEST_TIMEOUT_SECONDS": "5"}
+HASTY = {
+    "BROKER__LOST_AFTER_SECONDS": "5",
+    "BROKER__REQUEST_TIMEOUT_SECONDS": "5",
+    "WORKER__SHUTDOWN_SECONDS": "2",
+}
 LOST_SECONDS = 60.0
 
 
@@ -137,6 +140,7 @@ def test_a_broker_that_comes_back_is_waited_for_and_one_that_does_not_is_lost(
         own_kafka.pause()
         assert hasty_worker.wait_end(within_seconds=LOST_SECONDS) == Exit.BROKER_LOST
         own_kafka.resume()
+        worker.wait_until(lambda: answers(own_kafka.bootstrap, within_seconds=5), "in reach of its broker")
         patient.send_points(5)
         patient.wait_counted(worker)
 
@@ -146,7 +150,7 @@ def test_a_broker_that_comes_back_is_waited_for_and_one_that_does_not_is_lost(
         patient.wait_counted(worker)
         hasty_worker.wait_ready()
 
-        own_kafka.stop()
+        own_kafka.kill()
         assert hasty_worker.wait_end(within_seconds=LOST_SECONDS) == Exit.BROKER_LOST
         assert "has not answered for 5 s" in hasty_worker.log()
         assert worker.pid is not None
@@ -155,20 +159,26 @@ def test_a_broker_that_comes_back_is_waited_for_and_one_that_does_not_is_lost(
 # -- stop, and go on from what was saved ----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def run(kafka: KafkaServer, topic_prefix: str, tmp_path: Path) -> OneSignal:
-    return OneSignal(kafka, topic_prefix, tmp_path).create()
+@pytest.fixture(scope="module")
+def saved_runs(kafka: KafkaServer, tmp_path_factory: pytest.TempPathFactory) -> list[OneSignal]:
+    """One for each test below: its worker has counted nine of ten points and was stopped in order."""
+    directory = tmp_path_factory.mktemp("saved")
+    runs = [OneSignal(kafka, f"saved{number}.", directory).create() for number in range(4)]
+    workers = [run.worker() for run in runs]
+    with stopped_at_the_end(*workers):
+        for run, worker in zip(runs, workers, strict=True):
+            run.send_points(10)
+            worker.start()
+        for run, worker in zip(runs, workers, strict=True):
+            run.wait_counted(worker)
+            assert worker.stop(within_seconds=8) == Exit.CLEAN
+            assert "Traceback" not in worker.log()
+    return runs
 
 
 @pytest.fixture
-def saved(run: OneSignal) -> OneSignal:
-    """A run whose worker has counted some points and was stopped in order."""
-    with run.worker() as worker:
-        run.send_points(10)
-        run.wait_counted(worker)
-        assert worker.stop(within_seconds=8) == Exit.CLEAN
-        assert "Traceback" not in worker.log()
-    return run
+def saved(saved_runs: list[OneSignal]) -> OneSignal:
+    return saved_runs.pop()
 
 
 def test_a_stopped_worker_goes_on_where_it_was(saved: OneSignal) -> None:
@@ -224,53 +234,50 @@ JUNK = (
 )
 
 
-def test_junk_on_our_own_topics_is_kept_apart_and_the_worker_goes_on(run: OneSignal) -> None:
+@pytest.fixture(scope="module")
+def going(kafka: KafkaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[OneSignal, WorkerProcess]]:
+    """A run with a worker that is ready, and is still at the end."""
+    run = OneSignal(kafka, "going.", tmp_path_factory.mktemp("going")).create()
     with run.worker() as worker:
-        for topic in ("signals", "anomalies", "incidents"):
-            run.send(topic, *((b"key", value) for value in JUNK))
-        run.send_points(5)
-        run.wait_counted(worker)
-        drops = 'calmstream_drops_total{{reason="{}",role="{}"}}'
-
-        def kept_apart() -> bool:
-            found = worker.metrics()
-            return all(
-                found.get(drops.format(reason, role)) == len(JUNK)
-                for reason, role in (
-                    ("undecodable", "score"),
-                    ("undecodable", "correlate"),
-                    ("foreign_incident", "correlate"),
-                )
-            )
-
-        worker.wait_until(kept_apart, "done with the junk")
-        letters = [(dict(letter.headers)["calm_topic"].decode(), letter.value) for letter in run.read("dead-letter")]
-        for topic in ("signals", "anomalies"):
-            values = [value for source, value in letters if source == f"{run.prefix}{topic}"]
-            assert values == list(JUNK)
+        yield run, worker
+        assert worker.status("/ready") == 200
 
 
-def test_marks_of_transactions_are_not_taken_for_messages_that_wait(run: OneSignal) -> None:
-    async def send(values: list[bytes]) -> None:
-        options = {"bootstrap_servers": run.broker.bootstrap, "transactional_id": f"{run.prefix}producer"}
-        async with AIOKafkaProducer(**options) as producer:
-            for value in values:
-                async with producer.transaction():
-                    await producer.send(f"{run.prefix}points", value, partition=0)
+def test_junk_on_our_own_topics_is_kept_apart_and_the_worker_goes_on(going: tuple[OneSignal, WorkerProcess]) -> None:
+    run, worker = going
+    for topic in ("signals", "anomalies", "incidents"):
+        run.send(topic, *((b"key", value) for value in JUNK))
+    run.send_points(5)
+    run.wait_counted(worker)
+    drops = [
+        'calmstream_drops_total{reason="undecodable",role="score"}',
+        'calmstream_drops_total{reason="undecodable",role="correlate"}',
+        'calmstream_drops_total{reason="foreign_incident",role="correlate"}',
+    ]
 
-    points = [run._point(number) for number in range(5)]
-    with run.worker() as worker:
-        asyncio.run(send(points))
-        run.wait_counted(worker, 4)
-        lag = f'calmstream_lag_messages{{partition="0",role="ingest",topic="{run.prefix}points"}}'
-        worker.wait_until(lambda: worker.metrics()[lag] == 0, "at the end of its input")
-        assert worker.metrics()['calmstream_drops_total{reason="log_truncated",role="ingest"}'] == 0
+    def kept_apart() -> bool:
+        metrics = worker.metrics()
+        return all(metrics.get(name) == len(JUNK) for name in drops)
+
+    worker.wait_until(kept_apart, "done with the junk")
+    letters = [(dict(letter.headers)["calm_topic"].decode(), letter.value) for letter in run.read("dead-letter")]
+    for topic in ("signals", "anomalies"):
+        assert [value for source, value in letters if source == topic] == list(JUNK)
+
+
+def test_marks_of_transactions_are_not_taken_for_messages_that_wait(going: tuple[OneSignal, WorkerProcess]) -> None:
+    run, worker = going
+    run.send_points(5, transactions=True)
+    run.wait_counted(worker)
+    lag = f'calmstream_lag_messages{{partition="0",role="ingest",topic="{run.prefix}points"}}'
+    worker.wait_until(lambda: worker.metrics()[lag] == 0, "at the end of its input")
+    assert worker.metrics()['calmstream_drops_total{reason="log_truncated",role="ingest"}'] == 0
 
 
 # -- the event loop -------------------------------------------------------------------------------------------------
 
 _WATCHED = """
-import asyncio, sys, threading, time
+import asyncio, contextlib, sys, threading
 from pipeline.streams.watchdog import LoopWatch
 
 async def main():
@@ -281,8 +288,8 @@ async def main():
     if sys.argv[1] == "block":
         threading.Event().wait()
     await loop.run_in_executor(None, sys.stdin.readline)
-    for _ in range(30):
-        await asyncio.sleep(0.05)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(loop.create_future(), 1.2)
     watch.stop()
 
 asyncio.run(main())
