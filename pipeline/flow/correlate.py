@@ -13,6 +13,7 @@ import msgspec
 from pipeline.codecs import anomaly_event, incident_event
 from pipeline.flow.chain import UnreadableState
 from pipeline.flow.config import FlowConfig
+from pipeline.flow.dead_letter import dead_letter
 from pipeline.incidents.grouping import Grouping, Open
 from pipeline.records import NO_TIME, Anomaly, Incident, Member, Message, Output, Produced, Snapshot
 from pipeline.windows.progress import Progress
@@ -88,15 +89,8 @@ class CorrelateChain:
 
     def _dead_letter(self, message: Message, detail: str, out: Output) -> None:
         out.count("drop", "undecodable")
-        headers = (
-            *message.headers,
-            ("calm_topic", b"anomalies"),
-            ("calm_partition", self._name.rpartition("/")[2].encode()),
-            ("calm_offset", str(message.offset).encode()),
-            ("calm_reason", b"undecodable"),
-            ("calm_detail", detail[:1000].encode("utf-8", "replace")),
-        )
-        out.records.append(Produced("dead-letter", message.value, message.key, headers=headers))
+        topic, _, partition = self._name.rpartition("/")
+        out.records.append(dead_letter(message, topic, partition, "undecodable", detail))
 
     def flush(self, *, idle: bool = False) -> Output:
         return Output()

@@ -17,6 +17,7 @@ from pipeline.codecs import signal_block
 from pipeline.codecs.registry import InputCodec
 from pipeline.flow.chain import UnreadableState
 from pipeline.flow.config import FlowConfig
+from pipeline.flow.dead_letter import dead_letter
 from pipeline.records import (
     NO_TIME,
     US,
@@ -167,15 +168,9 @@ class IngestChain:
         for number, found in sorted(reasons.items()):
             message = messages[number]
             found.sort(key=lambda rejection: rejection.reason)
-            headers = (
-                *message.headers,
-                ("calm_topic", self._topic.encode()),
-                ("calm_partition", self._partition.encode()),
-                ("calm_offset", str(message.offset).encode()),
-                ("calm_reason", ",".join(rejection.reason for rejection in found).encode()),
-                ("calm_detail", "; ".join(rejection.detail for rejection in found)[:1000].encode("utf-8", "replace")),
-            )
-            out.records.append(Produced("dead-letter", message.value, message.key, headers=headers))
+            reason = ",".join(rejection.reason for rejection in found)
+            detail = "; ".join(rejection.detail for rejection in found)
+            out.records.append(dead_letter(message, self._topic, self._partition, reason, detail))
 
     # -- out -----------------------------------------------------------------------------------------------------
 

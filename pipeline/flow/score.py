@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pipeline.codecs import anomaly_event, columns, score_block, signal_block
 from pipeline.flow.chain import UnreadableState
 from pipeline.flow.config import FlowConfig
+from pipeline.flow.dead_letter import dead_letter
 from pipeline.flow.distributions import Distributions
 from pipeline.records import NO_TIME, Anomaly, Message, Output, Produced, SignalBlock, Snapshot, window_end
 from pipeline.scoring.catalogue import IdCollision
@@ -178,14 +179,8 @@ class ScoreChain:
 
     def _dead_letter(self, message: Message, detail: str, out: Output) -> None:
         out.count("drop", "undecodable")
-        headers = (
-            ("calm_topic", b"signals"),
-            ("calm_partition", self._name.rpartition("/")[2].encode()),
-            ("calm_offset", str(message.offset).encode()),
-            ("calm_reason", b"undecodable"),
-            ("calm_detail", detail[:1000].encode("utf-8", "replace")),
-        )
-        out.records.append(Produced("dead-letter", message.value, message.key, headers=headers))
+        topic, _, partition = self._name.rpartition("/")
+        out.records.append(dead_letter(message, topic, partition, "undecodable", detail))
 
     def flush(self, *, idle: bool = False) -> Output:
         """Tell every partition of ``calm.anomalies`` how far event time is."""
