@@ -3,8 +3,8 @@
 import csv
 import json
 import os
-import re
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
