@@ -9,6 +9,7 @@ Guarantee: the same records, in the same order, with the same position afterward
 (tests/streams/test_fetching.py compares them).
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -35,10 +36,19 @@ def available(consumer: AIOKafkaConsumer) -> bool:
 
 
 def keep_raw(consumer: AIOKafkaConsumer) -> None:
-    """Let the next ``getmany`` give raw records for all that is fetched by now. Only for read-uncommitted consumers."""
-    for result in consumer._fetcher._records.values():
-        if isinstance(result, fetcher.FetchResult) and "getall" not in result.__dict__:
+    """Let ``getmany`` give raw records from now on. Only for read-uncommitted consumers, and without max_records."""
+    results = consumer._fetcher._records
+    if not isinstance(results, _RawResults):
+        consumer._fetcher._records = _RawResults(results)
+
+
+class _RawResults(OrderedDict[Any, Any]):
+    """The fetcher's results by partition; each is told on its way in how to give its records."""
+
+    def __setitem__(self, partition: Any, result: Any) -> None:
+        if isinstance(result, fetcher.FetchResult):
             result.getall = partial(_all_raw, result)
+        super().__setitem__(partition, result)
 
 
 def _all_raw(result: Any, max_records: int | None = None) -> list[Any]:

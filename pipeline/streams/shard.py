@@ -104,6 +104,8 @@ class ShardService(Service):
         self._consumer = clients.group_reader(self.settings, group)
         await self._consumer.start()
         self._raw = fetching.available(self._consumer)
+        if self._raw:
+            fetching.keep_raw(self._consumer)
         self._consumer.subscribe(list(self.stage.topics), listener=_Listener(self))
 
     async def on_stop(self) -> None:
@@ -147,8 +149,6 @@ class ShardService(Service):
         """
         generation = self._generation
         timeout_ms = round(_POLL_SECONDS * 1000)
-        if self._raw:
-            fetching.keep_raw(self._consumer)
         fetched = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=None if self._raw else _MAX_RECORDS)
         async with self._lock:
             if generation != self._generation:
