@@ -16,8 +16,7 @@ from pipeline.codecs import signal_block
 from pipeline.codecs.registry import input_codec
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.ingest import IngestChain
-from pipeline.records import Output, Signal
-from pipeline.records.message import Headers
+from pipeline.records import Message, Output, Signal
 
 #: What ingest counts without a dead letter, and what the score chain drops because of what ingest found.
 _EXPLAINED: Mapping[str, str] = {
@@ -27,23 +26,13 @@ _EXPLAINED: Mapping[str, str] = {
 }
 
 
-class PlacedMessage(Protocol):
+class PlacedMessage(Message, Protocol):
     """A Kafka record with its place; aiokafka's ``ConsumerRecord`` fits as it is."""
 
     @property
     def topic(self) -> str: ...
     @property
     def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Headers: ...
 
 
 @dataclass(frozen=True, slots=True)

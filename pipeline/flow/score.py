@@ -47,6 +47,7 @@ class ScoreChain:
         self._sent = [0] * config.anomaly_partitions  # anomalies written, by partition
         self._told = NO_TIME
         self._offset = 0
+        self._saved_rows = 0  # signals that the last checkpoint kept knows
         self._waiting: deque[tuple[int, int, Any]] = deque()  # (greatest window end held, offset, progress before)
         self._version = f"score/1+{self._scorer.detector.version}"
 
@@ -232,19 +233,12 @@ class ScoreChain:
         for part in range(table.parts()):
             inside = signals[part * PART_ROWS : (part + 1) * PART_ROWS]
             names.append(f"signals/{part}")
-            if full or len(inside) != self._saved_signals.get(part):
+            if full or part * PART_ROWS + len(inside) > self._saved_rows:
                 blocks[f"signals/{part}"] = signal_block.encode_signals(inside)
         if self._distributions.any():
             names.append("distributions")
             blocks["distributions"] = self._distributions.dump()
         return Snapshot(self._version, offset, head, blocks, tuple(names), full)
-
-    @property
-    def _saved_signals(self) -> dict[int, int]:
-        rows = self._saved_rows
-        return {part: min(PART_ROWS, rows - part * PART_ROWS) for part in range(-(-rows // PART_ROWS))}
-
-    _saved_rows = 0
 
     def saved(self) -> None:
         self._saved_rows = self._scorer.table.rows
