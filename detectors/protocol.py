@@ -1,7 +1,8 @@
 """What every row detector offers, and the state it keeps.
 
 Guarantee of a row detector: the score of a row depends on the history of that row alone, not on the order of rows,
-nor on which other rows are there; the score of a window is given before the window is learned.
+nor on which other rows are there; the score of a window is given before the window is learned. A *pool* looks across
+rows by design; its docstring says who its members are.
 """
 
 from collections.abc import Mapping
@@ -56,23 +57,44 @@ class Scores:
 
 
 class RowDetector(Protocol):
-    """A detector of single signals. ``fields`` are the state arrays and types, ``slow`` those that rarely change."""
+    """Scores each row by its own history. ``fields`` names the arrays of the state and their types; a type may be a
+    sub-array such as ``("f4", (8,))``, and then the array has the shape (rows, 8).
+
+    ``seen`` (int64, windows with data so far) must be among the fields. ``slow`` are the fields that few windows
+    change; they are saved apart.
+    """
 
     @property
     def version(self) -> str: ...
+
     @property
     def fields(self) -> Mapping[str, npt.DTypeLike]: ...
+
     @property
     def slow(self) -> frozenset[str]: ...
 
     def empty(self, rows: int) -> State:
-        """State of rows that were never seen."""
+        """The state of rows that have seen nothing: zeros."""
         ...
 
     def step(self, state: State, values: Floats, mask: Mask, now: float) -> Scores:
-        """Score one window of every row where ``mask`` is true, then learn it into ``state``.
+        """Score and then learn one window of every row.
 
-        ``now`` is the end of the window, seconds since the epoch. ``values`` (rows,) and ``mask`` are not changed; a
-        value that is not finite is a gap.
+        ``values`` and ``mask`` have shape (rows,); rows whose mask is false or whose value is not finite keep their
+        state. ``now`` is the end of the window in epoch seconds. ``state`` is changed in place.
         """
         ...
+
+
+def empty_state(version: str, fields: Mapping[str, npt.DTypeLike], rows: int) -> State:
+    """Zeros in every array of ``fields``."""
+    return State(version, {name: np.zeros(rows, dtype) for name, dtype in fields.items()})
+
+
+def check_state(version: str, fields: Mapping[str, npt.DTypeLike], state: State) -> None:
+    """Raises StateVersionError when ``state`` is not of this version, or its arrays are not those of ``fields``."""
+    if state.version != version or state.arrays.keys() != fields.keys():
+        raise StateVersionError(
+            f"state of version {state.version} with {sorted(state.arrays)} cannot be read by {version}, "
+            f"which needs {sorted(fields)}"
+        )

@@ -21,7 +21,8 @@ from pipeline.flow.ingest import IngestChain
 from pipeline.flow.score import ScoreChain
 from pipeline.records import to_us
 from pipeline.settings import Settings, load
-from pipeline.streams import endpoints, incident_state
+from pipeline.streams import endpoints, incident_state, policy_spread
+from pipeline.streams.clients import MAX_RECORD_BYTES
 from pipeline.streams.shard import ShardService, Stage
 from pipeline.streams.watchdog import BrokerProbe
 from pipeline.telemetry import Telemetry
@@ -73,10 +74,14 @@ def create(settings: Settings) -> Worker:
     probe = BrokerProbe(settings)
     for service in (probe, *shards):
         app.service(service)
+    # policies → the log of every score shard
+    if "score" in settings.worker.roles:
+        policy_spread.register(app, settings, telemetry)
     # incidents → the newest state of each, compacted
     if "correlate" in settings.worker.roles:
         incident_state.register(app, settings, telemetry)
-    else:  # no ordinary agent, nothing to read for Faust's own clients: its consumer fails where there is no topic
+    # no ordinary agent, nothing to read for Faust's own clients: its consumer fails where there is no topic
+    if not {"score", "correlate"} & set(settings.worker.roles):
         app.boot_strategy.enable_kafka = False
     endpoints.register(app, shards, telemetry)
     return Worker(app, shards, probe, telemetry)
@@ -99,6 +104,7 @@ def flow_config(settings: Settings) -> FlowConfig:
         scope_attributes=settings.incidents.scope_attributes,
         limits=Limits(limits.max_attributes, limits.max_attribute_bytes, limits.max_series),
         policy=settings.detection,
+        policies=settings.policies,
         join_us=settings.incidents.join_windows * window_us,
         resolve_us=settings.incidents.resolve_windows * window_us,
     )
@@ -112,6 +118,7 @@ def _faust_app(settings: Settings) -> faust.App:
         broker_session_timeout=settings.broker.session_timeout_seconds,
         broker_heartbeat_interval=max(settings.broker.session_timeout_seconds / 5, 0.5),
         broker_max_poll_interval=300.0,
+        producer_max_request_size=MAX_RECORD_BYTES,
         store="memory://",
         datadir=Path(tempfile.gettempdir()) / f"calmstream-{os.getuid()}",  # Faust makes it, nothing is kept there
         topic_disable_leader=True,

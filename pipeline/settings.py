@@ -9,13 +9,23 @@ import dataclasses
 import json
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from pipeline.policies import DetectorPolicy
+from pipeline.policies import DetectorPolicy, Policy, PolicyTable
+from pipeline.policies.form import policy_of
 from pipeline.records import Kind
 
 Role = Literal["ingest", "score", "correlate"]
@@ -145,6 +155,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     state: StateSettings = StateSettings()
     detection: DetectorPolicy = DetectorPolicy()
+    policies: tuple[Annotated[InstanceOf[Policy], BeforeValidator(policy_of)], ...] = ()
     incidents: IncidentSettings = IncidentSettings()
     http: HttpSettings = HttpSettings()
     worker: WorkerSettings = WorkerSettings()
@@ -152,11 +163,12 @@ class Settings(BaseSettings):
     @field_validator("detection", mode="before")
     @classmethod
     def _read_maps(cls, given: Any) -> Any:
-        """The environment gives maps inside ``detection`` as JSON text."""
+        """The environment gives maps, lists and null inside ``detection`` as JSON text."""
         if not isinstance(given, dict):
             return given
-        return {
-            key: json.loads(text) if isinstance(text, str) and text[:1] == "{" else text for key, text in given.items()
+        texts = {key: text for key, text in given.items() if isinstance(text, str)}
+        return given | {
+            key: json.loads(text) for key, text in texts.items() if text[:1] in ("{", "[") or text == "null"
         }
 
     @model_validator(mode="after")
@@ -165,6 +177,7 @@ class Settings(BaseSettings):
         twice = sorted({topic for topic in seen if seen.count(topic) > 1})
         if twice:
             raise ValueError(f"inputs: topic {', '.join(twice)} is named twice; name each input topic once")
+        PolicyTable(self.detection, self.policies)  # refuses a name that is given twice
         if self.state.checkpoint_interval_seconds > self.state.max_state_age_seconds:
             raise ValueError("state.checkpoint_interval_seconds must not be above state.max_state_age_seconds")
         return self

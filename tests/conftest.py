@@ -17,6 +17,22 @@ from tests.kafka import fetch
 from tests.kafka.server import KafkaServer
 
 
+#: Compiled kernels, and what they are compiled from.
+DETECTORS = Path(__file__).parent.parent / "detectors"
+
+
+def pytest_configure() -> None:
+    """Delete compiled kernels that are older than the newest source of any. Numba compares a cached kernel with its own
+    file only, not with those of the kernels it calls, and would run the old ones."""
+    newest = max(source.stat().st_mtime for source in DETECTORS.glob("*.py"))
+    for cached in DETECTORS.glob("__pycache__/*.nb[ic]"):
+        try:
+            if cached.stat().st_mtime < newest:
+                cached.unlink()
+        except FileNotFoundError:
+            pass  # another run was faster
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "kafka_home" in getattr(item, "fixturenames", ()):

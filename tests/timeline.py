@@ -13,17 +13,19 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from pipeline.codecs import incident_event
+from pipeline.codecs import incident_event, policy_event
 from pipeline.codecs.registry import input_codec
 from pipeline.flow.chain import Chain
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.correlate import CorrelateChain
 from pipeline.flow.ingest import IngestChain
 from pipeline.flow.score import ScoreChain
-from pipeline.policies import DetectorPolicy
+from pipeline.policies import Control, DetectorPolicy
 from pipeline.records import US, Output
 
 START = 1_700_000_000
+#: So that a timeline says when something comes, whatever the shipped defaults are.
+USUAL_POLICY: dict[str, Any] = {"threshold_surprise": 4.0, "open_windows": 2, "of_windows": 3}
 TRANSITIONS = ("anomalies", "incidents")
 
 
@@ -78,15 +80,22 @@ class _Push:
     source: int
     number: int
     value: bytes | None = field(compare=False)  # None: the source says that it is idle
+    control: Control | None = field(compare=False, default=None)
 
 
 class Timeline:
-    """Windows of 10 s and lateness of 5 s unless told otherwise; ``policy`` are fields of DetectorPolicy."""
+    """Windows of 10 s and lateness of 5 s unless told otherwise; ``policy`` are fields of DetectorPolicy, and what it
+    does not say is as in ``USUAL_POLICY``."""
 
     def __init__(self, sources: int = 1, policy: dict[str, Any] | None = None, **config: Any) -> None:
         self.config = FlowConfig(
             sources=tuple(f"points/{i}" for i in range(sources)),
-            **{"signal_partitions": 1, "anomaly_partitions": 1, "policy": DetectorPolicy(**policy or {})} | config,
+            **{
+                "signal_partitions": 1,
+                "anomaly_partitions": 1,
+                "policy": DetectorPolicy(**USUAL_POLICY | (policy or {})),
+            }
+            | config,
         )
         codecs = [input_codec("json_points", self.config.limits) for _ in range(sources)]
         self._chains: dict[tuple[str, int], Chain] = {
@@ -135,6 +144,10 @@ class Timeline:
         """The source was read to its end and was silent for long enough to say so."""
         self._pushes.append(_Push(at, source, len(self._pushes), None))
 
+    def control(self, at: float, control: Control) -> None:
+        """Policies are written into the log of every partition of ``signals``."""
+        self._pushes.append(_Push(at, -1, len(self._pushes), None, control))
+
     # -- what is wanted ------------------------------------------------------------------------------------------
 
     def want(self, between: Between, what: str, who: str) -> None:
@@ -144,6 +157,10 @@ class Timeline:
         """Let it happen, and compare."""
         for (at, source), pushes in groupby(sorted(self._pushes), key=lambda push: (push.arrives, push.source)):
             self.now, place = at, ("points", source)
+            if source < 0:
+                for push in pushes:
+                    self._tell_policies(push.control)
+                continue
             values = [push.value for push in pushes]
             records = [self._record(place, value) for value in values if value is not None]
             if records:
@@ -155,6 +172,13 @@ class Timeline:
         """The data of the only transition of this kind."""
         (found,) = [told.data for told in self.told if (told.what, told.who) == (what, who)]
         return found
+
+    def _tell_policies(self, control: Control | None) -> None:
+        assert control is not None
+        value, headers = policy_event.encode_control(control)
+        for number in range(self.config.signal_partitions):
+            record = self._record(("signals", number), value, headers=headers)
+            self._route(self._chains["signals", number].apply([record]))
 
     def _compare(self) -> None:
         left = list(self.told)

@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal
 import typer
 
 from pipeline.cli.options import Bootstrap, Config
+from pipeline.cli.policy_files import read_policies
 from pipeline.cli.replay_results import Outputs, open_sinks, progress_bar, summarise
 from pipeline.cli.running import run
 from pipeline.cli.terminal import say
+from pipeline.policies.form import form_of
 from pipeline.settings import Settings, load
 
 
@@ -48,13 +50,16 @@ def replay(
         str | None, typer.Option("--from", help="Records of the topic from this time on (RFC 3339).")
     ] = None,
     until: Annotated[str | None, typer.Option("--to", help="Records of the topic before this time (RFC 3339).")] = None,
+    policy: Annotated[
+        list[Path] | None, typer.Option(help="YAML or JSON file with policies to try. May be given several times.")
+    ] = None,
     config: Config = None,
     bootstrap: Bootstrap = None,
 ) -> None:
     """Run files, or a stretch of a topic, through the same stages as a worker, in event time and as fast as it can.
 
     No broker is needed for files, and nothing is written to Kafka. `docs/replay.md` describes the files that are read
-    and written. For instance:
+    and written, `docs/policies.md` those with policies. For instance:
 
     `calmstream replay cpu.csv --format csv --scores scores.csv --incidents incidents.jsonl`
 
@@ -64,7 +69,7 @@ def replay(
     outputs = Outputs(scores, entity_scores, incidents, anomalies)
     _check_arguments(files or [], file_format, entity, from_topic, since, until)
     _check_outputs(files or [], outputs)
-    settings = _settings(config, bootstrap, window_seconds)
+    settings = _settings(config, bootstrap, window_seconds, policy or [])
     if from_topic is not None:
         raise typer.Exit(run(_replay_topic(settings, from_topic, _milliseconds(since), _milliseconds(until), outputs)))
     assert files
@@ -107,13 +112,20 @@ def _check_outputs(files: Sequence[Path], outputs: Outputs) -> None:
         taken[where] = option
 
 
-def _settings(config: Path | None, bootstrap: str | None, window_seconds: float | None) -> Settings:
+def _settings(
+    config: Path | None, bootstrap: str | None, window_seconds: float | None, policies: Sequence[Path]
+) -> Settings:
     overrides: dict[str, Any] = {}
     if bootstrap:
         overrides["broker"] = {"bootstrap": bootstrap}
     if window_seconds is not None:
         overrides["time"] = {"window_seconds": window_seconds}
-    return load(config, overrides)
+    settings = load(config, overrides)
+    if not policies:
+        return settings
+    # Those to try go before those of the configuration with the same name.
+    chosen = {policy.name: policy for policy in (*settings.policies, *read_policies(policies))}
+    return load(config, overrides | {"policies": [form_of(policy) for policy in chosen.values()]})
 
 
 def _milliseconds(text: str | None) -> int | None:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from pipeline.cli import broker, demo, incidents, inputs, replay, signal, signals, topics, worker
+from pipeline.cli import broker, demo, evaluate, incidents, inputs, policy, replay, signal, signals, topics, worker
 from pipeline.settings import ConfigurationError
 
 app = typer.Typer(
@@ -42,7 +42,9 @@ app.command("worker", rich_help_panel=_RUN)(worker.worker)
 app.command("demo", rich_help_panel=_RUN)(demo.demo)
 app.command("broker", rich_help_panel=_RUN)(broker.broker)
 app.command("replay", rich_help_panel=_RUN)(replay.replay)
+app.command("evaluate", rich_help_panel=_RUN)(evaluate.evaluate)
 app.add_typer(topics.app, name="topics", rich_help_panel=_RUN)
+app.add_typer(policy.app, name="policy", rich_help_panel=_RUN)
 app.command("incidents", rich_help_panel=_LOOK)(incidents.incidents)
 app.command("signals", rich_help_panel=_LOOK)(signals.signals)
 app.add_typer(signal.app, name="signal", rich_help_panel=_LOOK)

@@ -69,6 +69,7 @@ def _print_details(status: Any) -> None:
         ),
         ("windows seen", f"{status.windows}, usually every {status.interval_us / 1e6:g} s"),
         (f"baseline ({status.detector})", _numbers(status.baseline)),
+        ("policy", status.policy),
         ("partition", f"{status.partition}, event time {moment(status.watermark_us)}"),
     ]
     for name, value in facts:

@@ -53,6 +53,10 @@ def body(anomaly: Anomaly) -> dict[str, Any]:
         "unlikely_windows": anomaly.windows,
         "why": anomaly.why,
         "detector": {"version": anomaly.detector},
+        "policy": {"version": anomaly.policy},
+        "owner": anomaly.owner,
+        "owner_budget": anomaly.owner_budget,
+        "discovered": anomaly.discovered,
     }
 
 
@@ -135,6 +139,10 @@ def anomaly_of(found: dict[str, Any]) -> Anomaly:
         windows=found["unlikely_windows"],
         why=found["why"],
         detector=found["detector"]["version"],
+        policy=found["policy"]["version"],
+        owner=found["owner"],
+        owner_budget=None if found["owner_budget"] is None else float(found["owner_budget"]),
+        discovered=found["discovered"],
     )
 
 
@@ -143,7 +151,8 @@ def pack(anomaly: Anomaly) -> list[Any]:
     a = anomaly
     times = [a.step_us, a.onset_us, a.last_seen_us, a.end_us, a.peak_us]
     numbers = [a.value, a.expected, a.lower, a.upper, a.surprise, a.windows]
-    return [a.id, a.revision, a.transition, describe(a.signal), *times, *numbers, a.why, a.detector]
+    judged = [a.detector, a.policy, a.owner, a.owner_budget, a.discovered]
+    return [a.id, a.revision, a.transition, describe(a.signal), *times, *numbers, a.why, *judged]
 
 
 def unpack(parts: list[Any]) -> Anomaly:

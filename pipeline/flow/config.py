@@ -3,13 +3,16 @@
 from dataclasses import dataclass, field
 
 from pipeline.codecs.series_table import Limits
-from pipeline.policies import DetectorPolicy
+from pipeline.policies import DetectorPolicy, Policy
 from pipeline.records import US, Kind
 
 
 @dataclass(frozen=True, slots=True)
 class FlowConfig:
-    """Times in microseconds; ``sources`` are the input partitions (``topic/partition``) that feed ``calm.signals``."""
+    """Times in microseconds; ``sources`` are the input partitions (``topic/partition``) that feed ``calm.signals``.
+
+    ``policy`` is the base of all policies, ``policies`` are those of the configuration; live ones come in the log.
+    """
 
     sources: tuple[str, ...]
     signal_partitions: int
@@ -22,6 +25,7 @@ class FlowConfig:
     scope_attributes: tuple[str, ...] = ("deployment.environment.name", "k8s.cluster.name")
     limits: Limits = field(default_factory=Limits)
     policy: DetectorPolicy = field(default_factory=DetectorPolicy)
+    policies: tuple[Policy, ...] = ()
     join_us: int = 60 * US
     resolve_us: int = 30 * US
 

@@ -18,7 +18,7 @@ from pipeline.incidents.grouping import Grouping, Open
 from pipeline.records import NO_TIME, Anomaly, Incident, Member, Message, Output, Produced, Snapshot
 from pipeline.windows.progress import Progress
 
-_VERSION = "correlate/1"
+_VERSION = "correlate/2"
 
 
 class CorrelateChain:
@@ -71,11 +71,17 @@ class CorrelateChain:
         for step_us in sorted(step for step in self._pending if step <= watermark):
             self._timers(step_us - 1, out)
             found = sorted(self._pending.pop(step_us), key=lambda a: (a.signal.id, a.revision))
-            self._emit(self._grouping.step(found, step_us), out)
+            self._step(found, step_us, out)
         self._timers(watermark, out)
         self._closed_us = watermark
         while self._waiting and self._waiting[0][0] <= watermark:
             self._waiting.popleft()
+
+    def _step(self, anomalies: Sequence[Anomaly], step_us: int, out: Output) -> None:
+        self._emit(self._grouping.step(anomalies, step_us), out)
+        for reason, number in self._grouping.held_back.items():
+            out.count("notice", reason, number)
+        self._grouping.held_back.clear()
 
     def _timers(self, until_us: int, out: Output) -> None:
         while (due := self._grouping.next_deadline()) is not None and due <= until_us:
@@ -101,7 +107,7 @@ class CorrelateChain:
         for step_us in sorted(self._pending):
             self._timers(step_us - 1, out)
             found = sorted(self._pending.pop(step_us), key=lambda a: (a.signal.id, a.revision))
-            self._emit(self._grouping.step(found, step_us), out)
+            self._step(found, step_us, out)
         return out
 
     def watermark_us(self) -> int:
@@ -114,7 +120,8 @@ class CorrelateChain:
         offset, progress = self._offset, self._progress.dump()
         if self._waiting:
             _, offset, progress = min(self._waiting, key=lambda held: held[1])
-        head = msgspec.msgpack.encode([offset, progress, self._closed_us])
+        budgets = self._grouping.budgets.dump(self._closed_us)
+        head = msgspec.msgpack.encode([offset, progress, self._closed_us, budgets])
         blocks = {f"incident/{key}": _pack(incident) for key, incident in self._grouping.open.items()}
         return Snapshot(_VERSION, offset, head, blocks, tuple(blocks), full=True)
 
@@ -127,12 +134,12 @@ class CorrelateChain:
                 f"state of {self._name} has version {snapshot.version!r}; this worker reads {_VERSION!r}"
             )
         try:
-            self._offset, progress, self._closed_us = msgspec.msgpack.decode(snapshot.head)
+            self._offset, progress, self._closed_us, budgets = msgspec.msgpack.decode(snapshot.head)
             self._progress.load(progress)
             opened = [_unpack(snapshot.blocks[name]) for name in snapshot.names]
+            self._grouping = Grouping(self._config.join_us, self._config.resolve_us, opened, budgets)
         except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
             raise UnreadableState(f"state of {self._name} is damaged: {error!r}") from error
-        self._grouping = Grouping(self._config.join_us, self._config.resolve_us, opened)
 
     def lost_history(self) -> None:
         self._progress.lost_history()

@@ -46,9 +46,11 @@ class Distributions:
         if known is None:
             base: Signal = self._scorer.catalogue.signals[row]
             unit = "1/s" if suffix == "rate" else base.unit
-            known = self._derived[row, suffix] = self._scorer.add(derived(base, suffix, unit))
             group = self._scorer.table.groups["signal"]
-            group["window_us"][known] = group["window_us"][row]
+            window_us = int(group["window_us"][row])
+            known = self._derived[row, suffix] = self._scorer.add(derived(base, suffix, unit), window_us)
+            group = self._scorer.table.groups["signal"]
+            group["window_us"][known] = window_us
         return known
 
     def dump(self) -> bytes:

@@ -1,9 +1,10 @@
 """The score chain: blocks of one ``calm.signals`` partition to windows, scores and anomalies.
 
-Guarantee: scores and anomalies depend on the log's contents alone. The state is two parts: what follows from the log
-up to a place (progress of the sources) and what follows from the windows closed so far. A checkpoint holds the second
-as it is and the first as it was before the oldest block that still waits for the watermark; reading on from
-there brings back what was waiting, and rows of windows that are closed already are passed over.
+Guarantee: scores and anomalies depend on the log's contents alone, policies included, which come as control records.
+The state is two parts: what follows from the log up to a place (progress of the sources) and what follows from the
+windows closed so far. A checkpoint holds the second (and what was heard of policies) as it is and the first as it was
+before the oldest block that still waits for the watermark; reading on from there brings back what was waiting, and rows
+of windows that are closed already are passed over, as are policies heard before.
 """
 
 from collections import deque
@@ -14,11 +15,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.codecs import anomaly_event, columns, score_block, signal_block
+from pipeline.codecs import anomaly_event, columns, policy_event, score_block, signal_block
 from pipeline.flow.chain import UnreadableState
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
 from pipeline.flow.distributions import Distributions
+from pipeline.policies import LivePolicies, PolicyTable
 from pipeline.records import NO_TIME, Anomaly, Message, Output, Produced, SignalBlock, Snapshot, window_end
 from pipeline.scoring.catalogue import IdCollision
 from pipeline.scoring.scorer import Scorer
@@ -37,8 +39,9 @@ class ScoreChain:
     def __init__(self, partition: int, config: FlowConfig) -> None:
         self._name = f"signals/{partition}"
         self._config = config
+        self._policies = LivePolicies(config.policy, config.policies)
         self._scorer = Scorer(
-            config.policy, extra={"signal": {"kind": np.uint8, "window_us": np.int64}, "rates": rates.FIELDS}
+            self._policies.table, extra={"signal": {"kind": np.uint8, "window_us": np.int64}, "rates": rates.FIELDS}
         )
         self._distributions = Distributions(self._scorer)
         self._progress = Progress(config.sources, config.lateness_us)
@@ -49,7 +52,7 @@ class ScoreChain:
         self._offset = 0
         self._saved_rows = 0  # signals that the last checkpoint kept knows
         self._waiting: deque[tuple[int, int, Any]] = deque()  # (greatest window end held, offset, progress before)
-        self._version = f"score/1+{self._scorer.detector.version}"
+        self._version = f"score/3+{self._scorer.detector.version}"
 
     # -- in ------------------------------------------------------------------------------------------------------
 
@@ -58,6 +61,9 @@ class ScoreChain:
         for message in messages:
             before = self._progress.dump()
             self._offset = message.offset + 1
+            if message.headers and policy_event.is_control(message.headers):
+                self._hear(message, out)
+                continue
             try:
                 block = signal_block.decode(message.value or b"")
             except columns.DamagedFrame as error:
@@ -69,11 +75,20 @@ class ScoreChain:
             self._close(out)
         return out
 
+    def _hear(self, message: Message, out: Output) -> None:
+        """A control record: the policies in it count from the next window end on, or from their own time."""
+        try:
+            control = policy_event.decode_control(message.value)
+        except policy_event.BadPolicy as error:
+            self._dead_letter(message, str(error), out)
+            return
+        out.count("notice", "policy_repeated", self._policies.take(control, self._progress.watermark_us))
+
     def _take(self, block: SignalBlock, out: Output) -> int:
         """Hold a block's rows; returns the greatest window end held."""
         for signal in block.described:
             try:
-                row = self._scorer.add(signal)
+                row = self._scorer.add(signal, self._config.window_of(signal.kind))
             except IdCollision:
                 out.count("drop", "id_collision")
                 continue
@@ -121,18 +136,27 @@ class ScoreChain:
     # -- windows -------------------------------------------------------------------------------------------------
 
     def _close(self, out: Output) -> None:
-        """Close every window that the watermark has passed, and end silent episodes, in event-time order."""
+        """Close every window that the watermark has passed, in event-time order."""
         watermark = self._progress.watermark_us
         if watermark <= self._closed_us:
             return
-        due = self._pending.due(watermark)
-        for end_us in due:
-            self._silences(end_us, out)
+        for end_us in self._pending.due(watermark):
+            self._pass_time(end_us, out)
             self._score(self._pending.close(end_us), out)
-        self._silences(watermark, out)
+        self._pass_time(watermark, out)
         self._closed_us = watermark
         while self._waiting and self._waiting[0][0] <= watermark:
             self._waiting.popleft()
+
+    def _pass_time(self, until_us: int, out: Output) -> None:
+        """Up to this event time new policies come into force and silent episodes end, each at its time."""
+        while (at := self._policies.next_us()) is not None and at <= until_us:
+            self._silences(at - 1, out)
+            before, now = self._policies.table, self._policies.advance(at)
+            if now.version != before.version:
+                self._scorer.apply(now)
+                out.count("notice", "policies_changed")
+        self._silences(until_us, out)
 
     def _silences(self, until_us: int, out: Output) -> None:
         while (at := self._scorer.next_silence()) is not None and at <= until_us:
@@ -197,7 +221,7 @@ class ScoreChain:
         """Close all windows that hold rows, at the end of a finite input."""
         out = Output()
         for end_us in self._pending.due(2**62):
-            self._silences(end_us, out)
+            self._pass_time(end_us, out)
             self._score(self._pending.close(end_us), out)
             self._closed_us = max(self._closed_us, end_us)
         self._waiting.clear()
@@ -207,6 +231,11 @@ class ScoreChain:
     def scorer(self) -> Scorer:
         """Signals, baselines and episodes of the shard, to look at."""
         return self._scorer
+
+    @property
+    def policies(self) -> PolicyTable:
+        """What is in force."""
+        return self._policies.table
 
     @property
     def closed_us(self) -> int:
@@ -226,9 +255,10 @@ class ScoreChain:
         if self._waiting:
             _, offset, progress = self._waiting[0]
         table = self._scorer.table
-        head = msgspec.msgpack.encode([offset, progress, self._closed_us, self._sent, table.rows])
+        kept = [offset, progress, self._closed_us, self._sent, table.rows, self._policies.dump()]
         blocks = {name: columns.encode(name, arrays) for name, arrays in table.changed(everything=full)}
-        names = table.names()
+        names = [*table.names(), "pools"]
+        blocks["pools"] = columns.encode("pools", self._scorer.pools.dump())
         signals = self._scorer.catalogue.signals
         for part in range(table.parts()):
             inside = signals[part * PART_ROWS : (part + 1) * PART_ROWS]
@@ -238,7 +268,7 @@ class ScoreChain:
         if self._distributions.any():
             names.append("distributions")
             blocks["distributions"] = self._distributions.dump()
-        return Snapshot(self._version, offset, head, blocks, tuple(names), full)
+        return Snapshot(self._version, offset, msgspec.msgpack.encode(kept), blocks, tuple(names), full)
 
     def saved(self) -> None:
         self._saved_rows = self._scorer.table.rows
@@ -251,17 +281,19 @@ class ScoreChain:
                 "Run the version that wrote it, or delete the records of the state topic to start learning anew"
             )
         try:
-            self._offset, progress, self._closed_us, self._sent, rows = msgspec.msgpack.decode(snapshot.head)
+            self._offset, progress, self._closed_us, self._sent, rows, policies = msgspec.msgpack.decode(snapshot.head)
             self._progress.load(progress)
-            for name in sorted(
-                (n for n in snapshot.names if n.startswith("signals/")), key=lambda n: int(n.split("/")[1])
-            ):
+            self._policies.load(policies)
+            parts = [name for name in snapshot.names if name.startswith("signals/")]
+            for name in sorted(parts, key=lambda part: int(part.split("/")[1])):
                 for signal in signal_block.decode_signals(snapshot.blocks[name]):
                     self._scorer.add(signal)
             self._scorer.table.grow(rows)
             for name in snapshot.names:
                 if name.startswith(("fast/", "slow/")):
                     self._scorer.table.load(name, columns.decode(snapshot.blocks[name])[1])
+            self._scorer.pools.load(columns.decode(snapshot.blocks["pools"])[1])
+            self._scorer.apply(self._policies.table)
             if "distributions" in snapshot.names:
                 self._distributions.load(snapshot.blocks["distributions"])
         except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from detectors import State
+from detectors.layout import FAST, HIGH, LAST, LEAST, LOW, MOST, OFFSET, SCALE, SLOW
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.score import ScoreChain
 from pipeline.records import US, Kind, Signal, Snapshot
@@ -22,13 +23,26 @@ Condition = Literal["anomalous", "cold", "silent", "warm"]
 _NOT_SCORED = (Kind.HISTOGRAM, Kind.HISTOGRAM_DELTA)
 
 
+#: What of a row's baseline is shown.
+_BASELINE = {
+    "level": SLOW,
+    "recent": FAST,
+    "error": SCALE,
+    "usually_from": LOW,
+    "usually_to": HIGH,
+    "least": LEAST,
+    "most": MOST,
+    "offset": OFFSET,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class SignalStatus:
     """One signal. Times are event times in microseconds; a number that is not known is NaN.
 
     ``windows`` with data were seen so far, the newest ended at ``seen_us`` (0 = none), ``interval_us`` is their usual
     distance. ``expected``, ``lower`` and ``upper`` are of the next window. ``baseline`` is the detector's own state, by
-    name. ``anomalous_since_us`` is the onset of the open episode.
+    name. ``anomalous_since_us`` is the onset of the open episode. ``policy`` is the version of what is in force.
     """
 
     signal: Signal
@@ -45,6 +59,7 @@ class SignalStatus:
     anomalous_since_us: int | None
     watermark_us: int
     detector: str
+    policy: str
 
 
 def signal_statuses(snapshot: Snapshot, partition: int, config: FlowConfig) -> Iterator[SignalStatus]:
@@ -58,33 +73,33 @@ def signal_statuses(snapshot: Snapshot, partition: int, config: FlowConfig) -> I
     # A window is scored before it is learned, so any value brings out what was expected.
     arrays = {name: array.copy() for name, array in state.arrays.items()}
     ahead = scorer.detector.step(state, np.zeros(rows), np.ones(rows, np.bool_), watermark_us / US)
-    nothing = np.full(rows, np.nan)
-    last = arrays.get("last", nothing)
+    core = arrays["core"]
     for row, signal in enumerate(scorer.catalogue.signals):
         if signal.kind in _NOT_SCORED:
             continue
         windows, seen_us = int(arrays["seen"][row]), int(episodes["seen_us"][row])
         interval_us = int(episodes["interval_us"][row]) or config.window_of(signal.kind)
-        known = windows > 0
+        known, resolved = windows > 0, chain.policies.resolve(signal)
         yield SignalStatus(
             signal=signal,
             partition=partition,
             condition=_condition(
                 is_open=bool(episodes["open"][row]),
-                cold=windows < config.policy.min_history_windows,
+                cold=windows < resolved.policy.min_history_windows,
                 silent=watermark_us - seen_us > SILENT_INTERVALS * interval_us,
             ),
             windows=windows,
             seen_us=seen_us,
             interval_us=interval_us,
-            last_value=float(last[row]) if known else float("nan"),
+            last_value=float(core[row, LAST]) if known else float("nan"),
             expected=float(ahead.expected[row]) if known else float("nan"),
             lower=float(ahead.lower[row]) if known else float("nan"),
             upper=float(ahead.upper[row]) if known else float("nan"),
-            baseline={name: float(array[row]) for name, array in arrays.items()},
+            baseline={name: float(core[row, at]) for name, at in _BASELINE.items()},
             anomalous_since_us=int(episodes["onset_us"][row]) if episodes["open"][row] else None,
             watermark_us=watermark_us,
             detector=scorer.detector.version,
+            policy=resolved.version,
         )
 
 

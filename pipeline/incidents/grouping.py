@@ -1,12 +1,15 @@
 """Anomalies of one scope to incidents, by the time of their onsets.
 
 Guarantee: what comes out depends only on the anomalies in event-time order; timers fire at their exact event time, no
-matter how far the watermark jumps. Ids are made from the first member; every member says by what it joined.
+matter how far the watermark jumps. Ids are made from the first member; every member says by what it joined. An anomaly
+that was filtered out as a false one, or whose owner's budget is spent, joins an incident but starts none.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from pipeline.incidents.owner_budget import OwnerBudget, Saved
 from pipeline.records import US, Anomaly, Incident, Member
 
 #: Members written out in an event; all are counted.
@@ -46,9 +49,16 @@ class Open:
 
 
 class Grouping:
-    """Open incidents of a shard. ``join_us``: how far onsets may lie apart; ``resolve_us``: quiet before the end."""
+    """Open incidents of a shard. ``join_us``: how far onsets may lie apart; ``resolve_us``: quiet before the end.
 
-    def __init__(self, join_us: int, resolve_us: int, opened: Iterable[Open] = ()) -> None:
+    ``held_back`` counts anomalies that would have started an incident and did not, by reason.
+    """
+
+    def __init__(
+        self, join_us: int, resolve_us: int, opened: Iterable[Open] = (), budgets: Iterable[Saved] = ()
+    ) -> None:
+        self.held_back: Counter[str] = Counter()
+        self.budgets = OwnerBudget(budgets)
         self._join_us = join_us
         self._resolve_us = resolve_us
         self.open: dict[str, Open] = {incident.id: incident for incident in opened}
@@ -62,10 +72,14 @@ class Grouping:
         return min(self._deadline.values(), default=None)
 
     def step(self, anomalies: Sequence[Anomaly], now_us: int) -> list[Incident]:
-        """Apply the anomalies decided at ``now_us`` (sorted by signal id and revision), then the timers due."""
+        """Apply the anomalies decided at ``now_us`` (sorted by signal id and revision), then the timers due.
+
+        Those that may not start an incident just so come last, the most surprising first: they may join what the others
+        started, and what an owner's budget has left goes to the worst.
+        """
         before = {incident.id for incident in self.open.values()}
         touched: dict[str, None] = {}
-        for anomaly in anomalies:
+        for anomaly in sorted(anomalies, key=_turn):
             incident = self._apply(anomaly, now_us)
             if incident is not None:
                 touched[incident.id] = None
@@ -87,12 +101,24 @@ class Grouping:
         if anomaly.transition == "ended":
             return None
         incident, why = self._find(anomaly)
+        if incident is None and (reason := self._must_not_start(anomaly, now_us)):
+            self.held_back[reason] += anomaly.transition == "opened"
+            return None
         if incident is None:
             incident, why = Open(_incident_id(anomaly), anomaly.signal.scope, now_us), "first member"
             self.open[incident.id] = incident
         incident.join(Member(anomaly, why))
         self._of[anomaly.id] = incident.id
         return incident
+
+    def _must_not_start(self, anomaly: Anomaly, now_us: int) -> str | None:
+        """Why this anomaly starts no incident; None if it may. What a budget allows is spent."""
+        if not anomaly.discovered:
+            return "false_discovery"
+        if anomaly.owner_budget is None:
+            return None
+        may = self.budgets.take(anomaly.signal.scope, anomaly.owner or "", anomaly.owner_budget, now_us)
+        return None if may else "owner_budget"
 
     def _find(self, anomaly: Anomaly) -> tuple[Open | None, str]:
         near = [
@@ -147,6 +173,12 @@ class Grouping:
             detector=worst.detector,
             close_reason="all members ended" if resolved else None,
         )
+
+
+def _turn(anomaly: Anomaly) -> tuple[bool, float]:
+    """Place within a step; what has none of its own stays in order."""
+    limited = not anomaly.discovered or anomaly.owner_budget is not None
+    return limited, -anomaly.surprise if limited else 0.0
 
 
 def severity(surprise: float) -> str:

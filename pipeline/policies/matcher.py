@@ -6,8 +6,9 @@ value.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Literal, Protocol
 
 from pipeline.records import Signal
@@ -16,6 +17,12 @@ Operator = Literal["=", "!=", "=~"]
 
 #: What of a signal can be named beside its attributes. A field goes before an attribute of the same name.
 FIELDS = ("id", "name", "unit", "kind", "scope", "workload", "instance")
+
+_CONTROLLERS = ("deployment", "statefulset", "daemonset", "cronjob", "job", "replicaset")
+#: Attributes that name the entity are not kept with a signal: these are read from its workload, type:namespace/name.
+_NAMESPACES = {"service.namespace": ("service",), "k8s.namespace.name": _CONTROLLERS}
+_NAMES = {"service.name": ("service", "function", *_CONTROLLERS), "faas.name": ("function",), "host.name": ("host",)}
+_NAMES |= {f"k8s.{kind}.name": (kind,) for kind in (*_CONTROLLERS, "node")}
 
 _OPERATORS: Mapping[str, Operator] = {"=": "=", "!=": "!=", "=~": "=~"}
 _WRITTEN = re.compile(r"(?P<name>[^=!~\s]*)\s*(?P<operator>=~|!~|!=|==|=)\s*(?P<value>.*)", re.DOTALL)
@@ -94,8 +101,34 @@ def matches_all(matchers: Iterable[SignalMatcher], signal: Signal) -> bool:
 
 def value_of(signal: Signal, name: str) -> str:
     """The text of a field or attribute of a signal; empty where it has none of that name."""
+    return reader(name)(signal)
+
+
+def reader(name: str) -> Callable[[Signal], str]:
+    """``value_of`` for one name and many signals."""
     if name == "id":
-        return f"{signal.id:016x}"
+        return lambda signal: f"{signal.id:016x}"
+    if name == "kind":
+        return lambda signal: signal.kind.value
     if name in FIELDS:
-        return str(getattr(signal, name))
-    return dict(signal.attributes).get(name, "")
+        return attrgetter(name)
+
+    def attribute(signal: Signal) -> str:
+        for known, value in signal.attributes:
+            if known == name:
+                return value
+        return _of_entity(signal, name) if of_entity else ""
+
+    of_entity = name in _NAMES or name in _NAMESPACES or name == "k8s.pod.name"
+    return attribute
+
+
+def _of_entity(signal: Signal, name: str) -> str:
+    """An attribute that went into the workload or the instance; ``service.name`` is the name of whatever serves."""
+    kind, _, full = signal.workload.partition(":")
+    if name == "k8s.pod.name":
+        return signal.instance if kind in _CONTROLLERS else ""
+    namespace, _, own = full.rpartition("/")
+    if kind in _NAMES.get(name, ()):
+        return own
+    return namespace if kind in _NAMESPACES.get(name, ()) else ""

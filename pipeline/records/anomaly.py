@@ -11,6 +11,9 @@ class Anomaly:
 
     ``id`` is made of scope, signal and onset, so the same episode has the same id in every run. ``revision`` counts
     transitions from 1. ``step_us`` is the window end at which this was decided. Value and bounds are of the peak.
+    ``policy`` is the version of what was in force. ``owner`` is who owns the signal, and ``owner_budget`` how many
+    anomalies a week may start incidents for that owner (None = as many as there are). ``discovered``: not taken for a
+    false one by the filter across the signals of the step; one that is false starts no incident.
     """
 
     id: str
@@ -30,3 +33,7 @@ class Anomaly:
     windows: int
     why: str
     detector: str
+    policy: str
+    owner: str | None = None
+    owner_budget: float | None = None
+    discovered: bool = True

@@ -1,9 +1,10 @@
 """Unlikely windows to anomalies: an episode opens when n of the last m windows were unlikely, and ends when the
-surprise stays low, or when no data came for many intervals.
+surprise stays low, when its level became the normal one, or when no data came for many intervals.
 
 Guarantee: an episode's onset is the first unlikely window of the run that opened it (with three or more needed, it may
-have left the last m by then); every transition follows from the
-row's own windows and their event times alone. All state is arrays, one row a signal.
+have left the last m by then); every transition follows from the row's own windows and their event times alone. One
+event is one episode: for a while after one opened (its *rest*, a share of the history, within bounds) only a plainly
+stronger one opens, and a row that opens many needs a little more each time. All state is arrays, one row a signal.
 """
 
 from collections.abc import Mapping
@@ -18,9 +19,14 @@ Array = npt.NDArray[Any]
 FIELDS: Mapping[str, npt.DTypeLike] = {
     "recent": np.uint8,  # bit i: was the window i steps ago unlikely
     "open": np.bool_,
+    "silent": np.bool_,  # the open episode is about data that do not come
     "quiet": np.uint8,  # windows in a row with low surprise
+    "why": np.uint16,  # what was odd at the peak: bits, see scoring.reasons
+    "rested": np.uint16,  # windows since an episode opened
+    "windows": np.uint32,  # windows with data
     "unlikely": np.uint32,  # unlikely windows of the episode
     "revision": np.uint32,
+    "fatigue": np.float32,
     "onset_us": np.int64,
     "last_us": np.int64,  # end of the newest unlikely window
     "seen_us": np.int64,  # end of the newest window with data
@@ -37,20 +43,26 @@ FIELDS: Mapping[str, npt.DTypeLike] = {
 #: An open episode whose signal sends nothing for this many of its usual intervals ends.
 SILENT_INTERVALS = 10
 
+_REST_SHARE, _LEAST_REST, _MOST_REST = 0.03, 45, 288
+_STRONGER = 1.5  # times the last peak: opens in spite of the rest
+_FATIGUE_STEP, _FATIGUE_MEMORY = 0.1, 3000.0  # added to the threshold for each episode but one; windows
+_NEVER = np.iinfo(np.uint16).max
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """When an episode opens and ends; see DetectorPolicy."""
+    """When an episode opens and ends, see DetectorPolicy; each a number, or an array with one for each row."""
 
-    threshold: float
-    open_windows: int
-    of_windows: int
-    close_windows: int
+    threshold: Any
+    open_windows: Any
+    of_windows: Any
+    close_windows: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One window of some rows, all shapes (rows,): ``row`` distinct, ``deviates`` = large enough to matter."""
+    """One window of some rows, all shapes (rows,): ``row`` distinct, ``deviates`` = large enough to matter, ``forced``
+    = unlikely whatever the surprise, ``why`` bits, ``settled`` = the level it has is the normal one from now on."""
 
     row: Array
     start_us: Array
@@ -60,6 +72,9 @@ class Window:
     expected: Array
     lower: Array
     upper: Array
+    forced: Any = False
+    why: Any = 0
+    settled: Any = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,39 +90,64 @@ def empty(rows: int) -> dict[str, Array]:
     return {name: np.zeros(rows, dtype) for name, dtype in FIELDS.items()}
 
 
+def rest(windows: Array) -> Array:
+    """Windows for which an episode keeps others from opening, by the windows that the row has seen."""
+    return np.clip(_REST_SHARE * windows, _LEAST_REST, _MOST_REST)
+
+
 def step(state: dict[str, Array], window: Window, end_us: int, rules: Rules) -> Changes:
-    """Apply the windows that end at ``end_us``."""
+    """Apply the windows that end at ``end_us``. An open episode about silence must have ended before."""
     row = window.row
-    unlikely = window.deviates & (window.surprise >= rules.threshold)
-    calm = ~window.deviates | (window.surprise < rules.threshold / 2)
     _time_passes(state, row, end_us)
-    keep = np.uint8((1 << rules.of_windows) - 1)
+    rested, may_open = _rested(state, window)
+    tired = rules.threshold + _FATIGUE_STEP * np.maximum(state["fatigue"][row] - 1.0, 0.0)
+    was_open = state["open"][row]
+    unlikely = window.deviates & (window.surprise >= np.where(was_open, rules.threshold, tired)) | window.forced
+    calm = (~window.deviates | (window.surprise < rules.threshold / 2)) & ~np.asarray(window.forced)
+    keep = ((1 << np.asarray(rules.of_windows, np.int64)) - 1).astype(np.uint8)
     recent = ((state["recent"][row] << 1) | unlikely) & keep
     state["recent"][row] = recent
-    was_open = state["open"][row]
-    first = unlikely & ~was_open & (np.bitwise_count(recent) == 1)
+    fresh = unlikely & ~was_open & may_open
+    first = fresh & (np.bitwise_count(recent) == 1)
     _forget_peak(state, row[first], window.start_us[first])
-    _remember_peak(state, window, unlikely)
+    _remember_peak(state, window, unlikely & (was_open | may_open))
     state["last_us"][row[unlikely]] = end_us
     state["unlikely"][row[unlikely]] += 1
-    opens = ~was_open & (np.bitwise_count(recent) >= rules.open_windows)
+    opens = fresh & (np.bitwise_count(recent) >= rules.open_windows)
     quiet = np.where(calm, np.minimum(state["quiet"][row].astype(np.int64) + 1, 255), 0)
     state["quiet"][row] = quiet
-    ends = was_open & (quiet >= rules.close_windows)
+    ends = was_open & ((quiet >= rules.close_windows) | window.settled)
     worse = was_open & ~ends & unlikely & (state["peak"][row] >= 2 * state["told"][row])
     state["open"][row] = (was_open | opens) & ~ends
     state["recent"][row[ends]] = 0
-    changes = Changes(row[opens], row[worse], row[ends])
-    for rows in (changes.opened, changes.updated, changes.ended):
-        state["revision"][rows] += 1
-        state["told"][rows] = state["peak"][rows]
-    state["revision"][changes.opened] = 1
-    return changes
+    state["rested"][row] = np.where(opens, 1, rested)
+    state["fatigue"][row] = state["fatigue"][row] * np.exp(-1.0 / _FATIGUE_MEMORY) + opens
+    return _told(state, row[opens], row[worse], row[ends])
+
+
+def begin_silence(state: dict[str, Array], row: Array, surprise: Array, silence: Array, usual: Array) -> Changes:
+    """Open episodes of rows from which nothing comes: since their newest window, with gaps as values."""
+    opens = ~state["open"][row]
+    row, surprise = row[opens], surprise[opens]
+    state["open"][row] = state["silent"][row] = True
+    state["onset_us"][row] = state["last_us"][row] = state["peak_us"][row] = state["seen_us"][row]
+    state["peak"][row], state["unlikely"][row], state["why"][row] = surprise, silence[opens], 0
+    for name, value in (("value", silence), ("expected", usual), ("lower", usual), ("upper", usual)):
+        state[f"peak_{name}"][row] = value[opens]
+    return _told(state, row, row[:0], row[:0])
+
+
+def end_silence(state: dict[str, Array], row: Array) -> Changes:
+    """End the episodes about silence of these rows: data came, or never will."""
+    ends = row[state["open"][row] & state["silent"][row]]
+    state["open"][ends] = False
+    state["recent"][ends] = 0
+    return _told(state, ends[:0], ends[:0], ends)
 
 
 def silent(state: dict[str, Array], now_us: int) -> Array:
     """Rows with an open episode that sent nothing for too long at ``now_us``; their episodes end here."""
-    rows = np.flatnonzero(state["open"])
+    rows = _waiting(state)
     rows = rows[_silent_at(state, rows) <= now_us]
     state["open"][rows] = False
     state["recent"][rows] = 0
@@ -117,12 +157,35 @@ def silent(state: dict[str, Array], now_us: int) -> Array:
 
 def next_silence(state: dict[str, Array]) -> int | None:
     """The next event time at which ``silent`` would end an episode."""
-    rows = np.flatnonzero(state["open"])
+    rows = _waiting(state)
     return int(_silent_at(state, rows).min()) if rows.size else None
+
+
+def _waiting(state: dict[str, Array]) -> Array:
+    return np.flatnonzero(state["open"] & ~state["silent"])
 
 
 def _silent_at(state: dict[str, Array], rows: Array) -> Array:
     return state["seen_us"][rows] + SILENT_INTERVALS * state["interval_us"][rows]
+
+
+def _told(state: dict[str, Array], opened: Array, updated: Array, ended: Array) -> Changes:
+    for rows in (opened, updated, ended):
+        state["revision"][rows] += 1
+        state["told"][rows] = state["peak"][rows]
+    state["revision"][opened] = 1
+    return Changes(opened, updated, ended)
+
+
+def _rested(state: dict[str, Array], window: Window) -> tuple[Array, Array]:
+    """Windows since an episode opened (0: none ever did), and whether a new one may open now."""
+    row = window.row
+    state["windows"][row] += 1
+    before = state["rested"][row].astype(np.int64)
+    rested = np.where(before > 0, np.minimum(before + 1, _NEVER), 0)
+    stronger = window.surprise >= _STRONGER * state["peak"][row]
+    may = (before == 0) | (before > rest(state["windows"][row])) | stronger | window.forced
+    return rested, may
 
 
 def _time_passes(state: dict[str, Array], row: Array, end_us: int) -> None:
@@ -138,12 +201,14 @@ def _forget_peak(state: dict[str, Array], rows: Array, onset_us: Array) -> None:
     state["onset_us"][rows] = onset_us
     state["peak"][rows] = 0.0
     state["unlikely"][rows] = 0
+    state["silent"][rows] = False
 
 
 def _remember_peak(state: dict[str, Array], window: Window, unlikely: Array) -> None:
-    at = unlikely & (window.surprise > state["peak"][window.row])
+    at = unlikely & ((window.surprise > state["peak"][window.row]) | (state["peak"][window.row] == 0.0))
     rows = window.row[at]
     state["peak"][rows] = window.surprise[at]
     state["peak_us"][rows] = window.start_us[at]
+    state["why"][rows] = np.broadcast_to(window.why, window.row.shape)[at]
     for name in ("value", "expected", "lower", "upper"):
         state[f"peak_{name}"][rows] = getattr(window, name)[at]

@@ -1,78 +1,239 @@
 """Windows of a shard's signals to scores and anomalies.
 
-Guarantee: what comes out for a window end depends only on the windows so far, never on when or in what order their
-points arrived. Anomaly ids are made from scope, signal and onset.
+Guarantee: what comes out for a window end depends only on the windows so far and the policies in force, never on when
+or in what order their points arrived. State is arrays by row, and pools.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from detectors import LevelDetector, RowDetector, State
-from pipeline.policies import DetectorPolicy
-from pipeline.records import US, Anomaly, ScoreBlock, Signal
-from pipeline.scoring import episodes
+from detectors import ComposedDetector, CountsDetector, RowOptions, SilenceDetector, State, budget, inherit, together
+from detectors.discovery import discovered
+from detectors.layout import HIGH, LOW
+from detectors.novelty import phase_of
+from detectors.silence import ENDED
+from pipeline.policies import DetectorPolicy, PolicyTable, Resolved
+from pipeline.records import US, Anomaly, Kind, ScoreBlock, Signal
+from pipeline.scoring import anomalies, episodes, reasons
 from pipeline.scoring.catalogue import Catalogue
+from pipeline.scoring.pools import Pools
+from pipeline.scoring.relatives import ENTITY_SIGNAL, LEAST_MEMBERS, Relatives, donor
+from pipeline.scoring.row_policies import SILENCE, TOGETHER, RowPolicies
 from pipeline.scoring.table import Table
 
 Array = npt.NDArray[Any]
-_DIRECTIONS = {"both": 0, "up": 1, "down": -1}
+#: Windows that a sibling must have seen to hand on its baseline.
+_LEAST_DONOR_WINDOWS = 100
+_USUAL_WINDOW_US = 60 * US
 
 
-def default_detector(policy: DetectorPolicy) -> RowDetector:
+def default_detector(policy: DetectorPolicy) -> ComposedDetector:
     """The detector that people get."""
-    return LevelDetector(min_history=policy.min_history_windows)
+    return ComposedDetector(min_history=policy.min_history_windows)
 
 
 class Scorer:
-    """Detector, thresholds and episodes for all signals of one shard. ``extra`` are array groups of other stages that
-    live in the same table (and so in the same checkpoints)."""
+    """Detector, pools, policies and episodes for all signals of one shard. ``extra`` are array groups of other stages
+    that live in the same table (and so in the same checkpoints)."""
 
-    def __init__(self, policy: DetectorPolicy, extra: dict[str, Any]) -> None:
-        self.policy = policy
-        self.detector = default_detector(policy)
+    def __init__(self, policies: PolicyTable | DetectorPolicy, extra: Mapping[str, Any]) -> None:
+        table = policies if isinstance(policies, PolicyTable) else PolicyTable(policies)
+        self.detector = default_detector(table.base)
+        self.counts = CountsDetector()
+        self.silences = SilenceDetector()
         self.catalogue = Catalogue()
-        self.rules = episodes.Rules(
-            policy.threshold_surprise, policy.open_windows, policy.of_windows, policy.close_windows
-        )
-        slow = frozenset(("detector", name) for name in self.detector.slow)
-        self.table = Table({"detector": self.detector.fields, "episodes": episodes.FIELDS, **extra}, slow)
-        self._least: Array = np.zeros(0)
+        self.pools = Pools()
+        self._relatives = Relatives()
+        self._policies = RowPolicies(table)
+        groups = {
+            "detector": self.detector.fields,
+            "episodes": episodes.FIELDS,
+            "counts": self.counts.fields,
+            "silence": self.silences.fields,
+            "budget": budget.FIELDS,
+            "together": together.FIELDS,
+            "given": {"window_us": np.int64},
+            **extra,
+        }
+        self.table = Table(groups, frozenset(("detector", name) for name in self.detector.slow))
+        self._ids: Array = np.zeros(0, np.uint64)
+        self._watched: Array = np.zeros(0, np.bool_)  # silence of the row would be one
+        self.newest: episodes.Window | None = None  # the step before, as the episodes saw it; to look at
 
-    def add(self, signal: Signal) -> int:
-        """The row of a signal; the table grows as needed. Raises IdCollision."""
+    # -- signals and policies ------------------------------------------------------------------------------------------
+
+    def add(self, signal: Signal, window_us: int = _USUAL_WINDOW_US) -> int:
+        """The row of a signal, whose windows are so long; the table grows as needed. Raises IdCollision."""
         row = self.catalogue.add(signal)
         if row == self.table.rows:
-            self.table.grow(row + 1)
-            if row >= self._least.size:
-                self._least = np.concatenate([self._least, np.zeros(max(1024, self._least.size))])
-            self._least[row] = self.policy.least_deviation(signal.unit)
+            self._begin(row, signal, window_us)
+            self._meet(row, signal, window_us)
         return row
+
+    def _begin(self, row: int, signal: Signal, window_us: int) -> None:
+        self.table.grow(row + 1)
+        if self._ids.size < self.table.capacity:
+            more = self.table.capacity - self._ids.size
+            self._ids = np.concatenate([self._ids, np.zeros(more, np.uint64)])
+            self._watched = np.concatenate([self._watched, np.zeros(more, np.bool_)])
+            self._policies.grow(self.table.capacity)
+        self._ids[row] = signal.id
+        self.table.groups["given"]["window_us"][row] = window_us
+        self.table.groups["detector"]["phase"][row] = phase_of(signal.id % 1_000_003)
+        self._decide(row, signal)
+
+    def _decide(self, row: int, signal: Signal) -> None:
+        self._policies.set(row, signal, int(self.table.groups["given"]["window_us"][row]))
+        stays = not signal.instance and signal.name != ENTITY_SIGNAL
+        self._watched[row] = stays and not self._policies.arrays["off"][row] & SILENCE
+
+    def _meet(self, row: int, signal: Signal, window_us: int) -> None:
+        """Inherit from a sibling, join the entity."""
+        groups = self.table.groups
+        heir = donor(self._relatives.add(row, signal), groups["detector"]["seen"], _LEAST_DONOR_WINDOWS)
+        if heir is not None:
+            inherit(State(self.detector.version, groups["detector"]), row, heir)
+        rows = self._relatives.entity(row, signal)
+        if len(rows) >= LEAST_MEMBERS:
+            entity_row = self.add(_entity_of(signal), window_us)
+            for member in rows if len(rows) == LEAST_MEMBERS else (row,):
+                self.pools.join(member, entity_row)
+
+    def apply(self, policies: PolicyTable) -> None:
+        """From the next step on these policies are in force."""
+        self._policies.apply(policies)
+        for row, signal in enumerate(self.catalogue.signals):
+            self._decide(row, signal)
+
+    def policy_of(self, row: int) -> Resolved:
+        """What is in force for a row."""
+        return self._policies.resolved(row)
+
+    def rules_of(self, row: Array) -> episodes.Rules:
+        """When episodes of these rows open and end, now."""
+        given = self._policies.arrays
+        return episodes.Rules(
+            self._policies.thresholds(self.pools.budget)[row],
+            given["open_windows"][row],
+            given["of_windows"][row],
+            given["close_windows"][row],
+        )
+
+    # -- windows -------------------------------------------------------------------------------------------------------
 
     def step(
         self, end_us: int, row: Array, start_us: Array, time_us: Array, value: Array, count: Array
     ) -> tuple[ScoreBlock, list[Anomaly]]:
-        """Score the windows that end at ``end_us``; ``row`` is distinct, all shapes (windows,)."""
-        table = self.table
-        values = np.full(table.capacity, np.nan)
-        values[row] = value
-        mask = np.zeros(table.capacity, np.bool_)
-        mask[row] = True
-        state = State(self.detector.version, table.groups["detector"])
-        scores = self.detector.step(state, values, mask, end_us / US)
-        expected, lower, upper, surprise = (
-            array[row] for array in (scores.expected, scores.lower, scores.upper, scores.surprise)
+        """Score the windows that end at ``end_us``; ``row`` is distinct, all shapes (windows,). The block also has the
+        derived signals of the entities that these rows are part of."""
+        groups = self.table.groups
+        resumed = episodes.end_silence(groups["episodes"], row)
+        said = self._anomalies(resumed, end_us, "data came again")
+        window, settled = self._score(end_us, row, start_us, value)
+        more = window.row.size - row.size
+        rules = self.rules_of(window.row)
+        self.newest = window
+        changes = episodes.step(groups["episodes"], window, end_us, rules)
+        self._filter(changes, window)
+        self.pools.learn(groups, window.row, window.surprise, float(np.max(rules.threshold, initial=0.0)))
+        self.table.touch(window.row)
+        said += self._anomalies(changes, end_us, "", settled)
+        said += self._unheard(end_us, row)
+        time_us = np.concatenate([time_us, np.full(more, end_us - 1)])
+        count = np.concatenate([count, np.full(more, 1)])
+        anomalous = groups["episodes"]["open"][window.row] | (
+            window.deviates & (window.surprise >= rules.threshold) | window.forced
         )
-        deviates = self._deviates(row, value, expected)
-        window = episodes.Window(row, start_us, surprise, deviates, value, expected, lower, upper)
-        changes = episodes.step(table.groups["episodes"], window, end_us, self.rules)
-        table.touch(row)
-        anomalous = table.groups["episodes"]["open"][row] | (deviates & (surprise >= self.rules.threshold))
-        block = self._block(end_us, row, time_us, count, value, (expected, lower, upper, surprise, anomalous))
-        return block, self._anomalies(changes, end_us)
+        return self._block(end_us, window, time_us, count, anomalous), said
+
+    def _score(self, end_us: int, row: Array, start_us: Array, value: Array) -> tuple[episodes.Window, dict[int, str]]:
+        """The windows as the episodes need them, those of entities last, and rows whose level is the normal one now."""
+        groups, given = self.table.groups, self._policies.arrays
+        values = np.full(self.table.capacity, np.nan)
+        values[row] = value
+        given_now, now = np.isfinite(values), end_us / US
+        counted = State(self.counts.version, groups["counts"])
+        most = self.counts.most_evidence(counted, self.counts.step(counted, values, given_now, now), values)
+        state = State(self.detector.version, groups["detector"])
+        options = RowOptions(given["off"], given["season"])
+        scores = self.detector.step(state, values, given_now, now, options, self.pools.calibration.prior, most)
+        self.table.touch(np.flatnonzero(scores.slow), slow=True)
+        entity, distances = self.pools.judge_entities(groups["together"], values, given["off"] & TOGETHER > 0)
+        groups["detector"]["seen"][entity] = self.pools.windows(entity)
+        all_rows = np.concatenate([row, entity])
+        expected, lower, upper, surprise = (
+            np.concatenate([array[row], column])
+            for array, column in (
+                (scores.expected, distances[:, 1]),
+                (scores.lower, np.zeros(entity.size)),
+                (scores.upper, distances[:, 2]),
+                (scores.surprise, distances[:, 3]),
+            )
+        )
+        value = np.concatenate([value, distances[:, 0]])
+        forced = (value < given["hard_lower"][all_rows]) | (value > given["hard_upper"][all_rows])
+        settled = np.concatenate([np.nan_to_num(scores.shift[row]) != 0.0, np.zeros(entity.size, np.bool_)])
+        why = np.concatenate([reasons.bits(scores.evidence[row]), np.full(entity.size, reasons.TOGETHER, np.uint16)])
+        window = episodes.Window(
+            all_rows,
+            np.concatenate([start_us, end_us - groups["given"]["window_us"][entity]]),
+            surprise,
+            self._matters(all_rows, value, expected, why),
+            value,
+            expected,
+            lower,
+            upper,
+            forced,
+            why | np.where(forced, reasons.OUT_OF_RANGE, 0).astype(np.uint16),
+            settled,
+        )
+        words = {
+            at: f"new normal: the level is now {scores.shift[at]:+.4g}" for at in row[settled[: row.size]].tolist()
+        }
+        return window, words
+
+    def _matters(self, row: Array, value: Array, expected: Array, why: Array) -> Array:
+        """Is the deviation in the wanted direction and large enough to matter to anybody? Where not the value is odd
+        but how it moves, what counts is how much the signal usually moves."""
+        given, core = self._policies.arrays, self.table.groups["detector"]["core"]
+        difference = value - expected
+        direction = given["direction"][row]
+        size = np.where(direction == 0, np.abs(difference), difference * direction)
+        size = np.where(reasons.of_movement(why), np.maximum(size, core[row, HIGH] - core[row, LOW]), size)
+        least = np.maximum(given["least"][row], given["relative"][row] * np.abs(expected))
+        enough: Array = (size >= least) & (size > 0)
+        return enough
+
+    def _filter(self, changes: episodes.Changes, window: episodes.Window) -> None:
+        """Mark episodes that false-discovery control across the signals of this step takes for false ones."""
+        rates = self._policies.arrays["discovery"]
+        state = self.table.groups["episodes"]
+        for rate in np.unique(rates[changes.opened][np.isfinite(rates[changes.opened])]).tolist():
+            found = window.row[discovered(10.0**-window.surprise, rate)]
+            false = changes.opened[(rates[changes.opened] == rate) & ~np.isin(changes.opened, found)]
+            state["why"][false] |= anomalies.UNDISCOVERED
+
+    # -- silence -------------------------------------------------------------------------------------------------------
+
+    def _unheard(self, end_us: int, row: Array) -> list[Anomaly]:
+        """Data that were expected in this window and did not come."""
+        state = self.table.groups["silence"]
+        sent = np.zeros(self.table.capacity, np.bool_)
+        sent[row] = True
+        scores = self.silences.step(State(self.silences.version, state), sent.astype(np.float64), sent, end_us / US)
+        quiet = np.flatnonzero(self._watched & ~sent & (scores.surprise > 0.0))
+        if not quiet.size:
+            return []
+        self.table.touch(quiet)
+        late = quiet[scores.surprise[quiet] >= self._policies.thresholds(self.pools.budget)[quiet]]
+        silence, usual = state["silence"][late].astype(np.float64), np.nan_to_num(scores.expected[late], nan=1.0)
+        begun = episodes.begin_silence(self.table.groups["episodes"], late, scores.surprise[late], silence, usual)
+        gone = episodes.end_silence(self.table.groups["episodes"], quiet[state["phase"][quiet] == ENDED])
+        return self._anomalies(begun, end_us) + self._anomalies(gone, end_us, "taken to have ended for good")
 
     def silence(self, now_us: int) -> list[Anomaly]:
         """End the episodes of signals that sent nothing for too long at ``now_us``."""
@@ -84,60 +245,36 @@ class Scorer:
     def next_silence(self) -> int | None:
         return episodes.next_silence(self.table.groups["episodes"])
 
-    def _deviates(self, row: Array, value: Array, expected: Array) -> Array:
-        """Is the deviation in the wanted direction and large enough to matter to anybody?"""
-        difference = value - expected
-        direction = _DIRECTIONS[self.policy.direction]
-        size = difference * direction if direction else np.abs(difference)
-        least = np.maximum(self._least[row], self.policy.min_relative * np.abs(expected))
-        enough: Array = (size >= least) & (size > 0)
-        return enough
+    # -- out -----------------------------------------------------------------------------------------------------------
 
     def _block(
-        self, end_us: int, row: Array, time_us: Array, count: Array, value: Array, scored: Sequence[Array]
+        self, end_us: int, window: episodes.Window, time_us: Array, count: Array, anomalous: Array
     ) -> ScoreBlock:
-        signals = self.catalogue.signals
-        ids = np.fromiter((signals[i].id for i in row.tolist()), np.uint64, row.size)
+        ids = self._ids[window.row]
         order = np.argsort(ids)
-        columns = [array[order] for array in (time_us, count.astype(np.uint32), value, *scored)]
+        scored = (window.value, window.expected, window.lower, window.upper, window.surprise, anomalous)
+        columns: list[Any] = [array[order] for array in (time_us, count.astype(np.uint32), *scored)]
         return ScoreBlock(end_us, ids[order], *columns)
 
-    def _anomalies(self, changes: episodes.Changes, step_us: int) -> list[Anomaly]:
-        found = [
-            self._anomaly(row, transition, step_us)
-            for transition in ("opened", "updated", "ended")
-            for row in getattr(changes, transition).tolist()
-        ]
+    def _anomalies(
+        self, changes: episodes.Changes, step_us: int, ending: str = "", endings: Mapping[int, str] | None = None
+    ) -> list[Anomaly]:
+        found = []
+        for transition in ("opened", "updated", "ended"):
+            for row in getattr(changes, transition).tolist():
+                said = (endings or {}).get(row, ending) if transition == "ended" else ""
+                signal, resolved = self.catalogue.signals[row], self.policy_of(row)
+                found.append(
+                    anomalies.describe(
+                        row, transition, step_us, signal, resolved, self.table.groups, self.detector.version, said
+                    )
+                )
         return sorted(found, key=lambda anomaly: (anomaly.signal.id, anomaly.revision))
 
-    def _anomaly(self, row: int, transition: str, step_us: int) -> Anomaly:
-        state = self.table.groups["episodes"]
-        signal = self.catalogue.signals[row]
-        onset = int(state["onset_us"][row])
-        last = int(state["last_us"][row])
-        value, expected = float(state["peak_value"][row]), float(state["peak_expected"][row])
-        return Anomaly(
-            id=anomaly_id(signal, onset),
-            revision=int(state["revision"][row]),
-            transition=transition,
-            signal=signal,
-            step_us=step_us,
-            onset_us=onset,
-            last_seen_us=last,
-            end_us=last if transition == "ended" else None,
-            peak_us=int(state["peak_us"][row]),
-            value=value,
-            expected=expected,
-            lower=float(state["peak_lower"][row]),
-            upper=float(state["peak_upper"][row]),
-            surprise=float(state["peak"][row]),
-            windows=int(state["unlikely"][row]),
-            why="higher than usual" if value > expected else "lower than usual",
-            detector=self.detector.version,
-        )
 
-
-def anomaly_id(signal: Signal, onset_us: int) -> str:
-    """The same for the same episode in every run."""
-    text = f"{signal.scope}|{signal.id}|{onset_us}"
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+def _entity_of(signal: Signal) -> Signal:
+    """The derived signal of all signals of the entity of this one."""
+    parts = (ENTITY_SIGNAL, signal.scope, signal.workload, signal.instance)
+    digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    key = int.from_bytes(digest, "little")
+    return Signal(key, ENTITY_SIGNAL, "1", Kind.GAUGE, signal.scope, signal.workload, signal.instance, ())

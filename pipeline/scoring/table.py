@@ -1,7 +1,7 @@
 """Named arrays that grow with the signals of a shard, and know which rows changed since the last checkpoint.
 
 Guarantee: row i of every array is signal i; a new row is zero in every array; a snapshot taken after ``clean`` holds
-exactly the parts that changed since.
+exactly the parts that changed since. An array may have more axes (a sub-array type); the first one is the row.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,7 +38,8 @@ class Table:
             parts = max(2 * self._dirty["fast"].size, -(-rows // PART_ROWS))
             for arrays in self.groups.values():
                 for name, array in arrays.items():
-                    arrays[name] = np.concatenate([array, np.zeros(parts * PART_ROWS - array.size, array.dtype)])
+                    more = np.zeros((parts * PART_ROWS - len(array), *array.shape[1:]), array.dtype)
+                    arrays[name] = np.concatenate([array, more])
             for speed, dirty in self._dirty.items():
                 self._dirty[speed] = np.concatenate([dirty, np.zeros(parts - dirty.size, np.bool_)])
         for speed in self._dirty:
@@ -73,7 +74,7 @@ class Table:
         if targets.keys() != arrays.keys():
             raise ValueError(f"part {name} holds {sorted(arrays)}, but {sorted(targets)} are needed")
         for key, target in targets.items():
-            target[: arrays[key].size] = arrays[key]
+            target[: len(arrays[key])] = arrays[key]
 
     def _speeds(self) -> list[str]:
         return ["fast", "slow"] if self._slow else ["fast"]

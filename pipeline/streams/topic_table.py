@@ -31,6 +31,7 @@ class Row:
     """One topic as the table has it.
 
     follows: the topic, or ``inputs``, whose partition count it has: a checkpoint stands in its source's partition.
+    partitions: always so many, whatever the settings say.
     read_from_state: a role goes back to the offset in its checkpoint here, so the topic must keep what came since.
     """
 
@@ -41,6 +42,7 @@ class Row:
     retention_seconds: int | None = None
     max_record_bytes: int = _USUAL_RECORD_BYTES
     follows: str | None = None
+    partitions: int | None = None
     read_from_state: bool = False
 
 
@@ -65,6 +67,7 @@ OUTPUTS: tuple[Row, ...] = (
     Row("anomalies", "scope", "JSON", "delete", 7 * _DAY, read_from_state=True),
     Row("incidents", "incident id", "CloudEvent, binary mode, JSON: each transition", "delete", 90 * _DAY),
     Row("incidents.state", "incident id", "JSON: the incident as it is", "compact"),
+    Row("control", "kind/name", "JSON: detection policies", "compact", partitions=1),
     Row("dead-letter", "as it came", "the original bytes; headers say why", "delete", 30 * _DAY, MAX_RECORD_BYTES),
     _state("ingest", follows="inputs"),
     _state("score", follows="signals"),
@@ -113,8 +116,13 @@ def _refuse_impossible(settings: Settings, inputs: Mapping[str, Row], outputs: M
         raise ConfigurationError(f"inputs: {topic} is a topic that we write ourselves; name another topic")
     for topic in settings.topics.partitions_by_topic:
         if topic not in inputs and topic not in outputs:
-            known = ", ".join([*inputs, *(name for name, row in outputs.items() if not row.follows)])
+            free = [name for name, row in outputs.items() if not row.follows and not row.partitions]
+            known = ", ".join([*inputs, *free])
             raise ConfigurationError(f"topics.partitions_by_topic: no topic is named {topic}; there are {known}")
+        if topic in outputs and outputs[topic].partitions:
+            raise ConfigurationError(
+                f"topics.partitions_by_topic: {topic} always has {outputs[topic].partitions} partition; leave it out"
+            )
         if topic in outputs and outputs[topic].follows:
             source = _followed(settings, outputs[topic])
             raise ConfigurationError(
@@ -127,6 +135,8 @@ def _followed(settings: Settings, row: Row) -> str | None:
 
 
 def _partitions(settings: Settings, name: str, row: Row) -> int:
+    if row.partitions:
+        return row.partitions
     source = _followed(settings, row) or name
     if source == "inputs":  # a checkpoint of partition p of any of them stands in partition p
         return max(settings.partitions(each.topic) for each in settings.inputs)

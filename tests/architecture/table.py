@@ -33,7 +33,8 @@ ROOMS: dict[str, Room] = {
     "detectors": _inner([], "numpy scipy numba"),
     "records": _inner([], "numpy"),
     "policies": _inner(["records"]),
-    "codecs": _inner(["records"], "numpy numba msgspec google.protobuf opentelemetry.proto cramjam"),
+    # policies: they travel as bytes like everything else.
+    "codecs": _inner(["records", "policies"], "numpy numba msgspec google.protobuf opentelemetry.proto cramjam"),
     "signals": _inner(["records"], "numpy numba datasketches"),
     "windows": _inner(["records"], "numpy"),
     "topology": _inner(["records"], "numpy"),
@@ -51,7 +52,8 @@ ROOMS |= {
     "telemetry": _outer([], "prometheus_client"),
     "sinks": _outer(["records", "policies", "telemetry"], "aiohttp jinja2 msgspec"),
     "console": _outer(["records", "policies", "telemetry"], "aiohttp jinja2 msgspec"),
-    "evaluation": _outer(FLOW, "scipy"),
+    # numpy: scores of many thresholds and rows at once.
+    "evaluation": _outer(FLOW, "numpy scipy"),
     "replay": _outer([*FLOW, "evaluation"]),
     # msgspec: the manifest of a checkpoint and compacted incidents. prometheus_client: /metrics is served here.
     "streams": _outer(
@@ -62,7 +64,8 @@ _EVERYTHING = (*ROOMS, "app", "cli", "demo")
 ROOMS |= {
     # faust and mode: the composition root makes the Faust app.
     "app": _outer(_EVERYTHING, "rich typer faust mode"),
-    "cli": _outer(_EVERYTHING, "rich typer uvloop"),  # uvloop: the event loop of a worker
+    # uvloop: the event loop of a worker. yaml: files of policies.
+    "cli": _outer(_EVERYTHING, "rich typer uvloop yaml"),
     "demo": _outer(_EVERYTHING, "rich typer psutil opentelemetry"),
 }
 

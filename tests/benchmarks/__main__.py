@@ -1,14 +1,16 @@
 """Measure, and print one JSON line per figure: ``python -m tests.benchmarks [--only PREFIX] [--repeats N]``.
 
 Guarantee: the exit code is 0 only if every run did what it must (1: a run failed, 2: no figure has that prefix).
-``CALMSTREAM_BENCH_POINTS`` (default 5,000,000) makes a smaller, quicker and less telling run.
+``CALMSTREAM_BENCH_POINTS`` (default 5,000,000), and for the detector's figures ``CALMSTREAM_BENCH_SCALE`` (default 1,
+of the signals) and ``CALMSTREAM_BENCH_WINDOWS``, make a smaller, quicker and less telling run. A broker is started only
+for the figures that need one.
 """
 
 import argparse
 import sys
 
-from tests.benchmarks import checkpoint, latency, restore, throughput
-from tests.benchmarks.run import RunFailed, started
+from tests.benchmarks import calibration, checkpoint, detector, latency, million, normal_stretches, restore, throughput
+from tests.benchmarks.run import Run, RunFailed, started
 from tests.kafka.fetch import Unavailable
 
 SINGLE = "end_to_end.points_per_second"
@@ -20,7 +22,8 @@ LATENCY = (
     "latency.fault_to_incident_p95_seconds",
 )
 RESTORE = "restore.seconds"
-FIGURES = (SINGLE, BATCHED, *CHECKPOINT, *LATENCY, RESTORE)
+ON_KAFKA = (SINGLE, BATCHED, *CHECKPOINT, *LATENCY, RESTORE, million.FIGURE)
+FIGURES = (*ON_KAFKA, *detector.FIGURES, *calibration.FIGURES, *normal_stretches.FIGURES)
 
 
 def main() -> int:
@@ -41,22 +44,35 @@ def main() -> int:
 
 
 def measure(wanted: set[str], repeats: int) -> None:
+    """First what needs no broker, with none beside it."""
+    if wanted.difference(ON_KAFKA):
+        with started(repeats, with_kafka=False) as run:
+            detector.figures(run, wanted)
+            calibration.figures(run, wanted)
+            normal_stretches.figures(run, wanted)
+    if on_kafka := wanted.intersection(ON_KAFKA):
+        with started(repeats, with_kafka=True) as run:
+            _on_kafka(run, on_kafka)
+
+
+def _on_kafka(run: Run, wanted: set[str]) -> None:
     """Latency and checkpoints need the workload *single*: one run without peers where its figure is not wanted."""
-    with started(repeats) as run:
-        outcomes = []
-        if SINGLE in wanted:
-            outcomes = throughput.figure(run, "single")
-        elif wanted.intersection((*CHECKPOINT, *LATENCY)):
-            source = throughput.prepare(run, "bench-single", batched=False)
-            outcomes = [throughput.measure(run, source, "bench.single.")]
-        if BATCHED in wanted:
-            throughput.figure(run, "batched")
-        if wanted.intersection(CHECKPOINT):
-            checkpoint.figures(run, outcomes)
-        if wanted.intersection(LATENCY):
-            latency.figures(run, throughput.median_rate(outcomes))
-        if RESTORE in wanted:
-            restore.figure(run)
+    outcomes = []
+    if SINGLE in wanted:
+        outcomes = throughput.figure(run, "single")
+    elif wanted.intersection((*CHECKPOINT, *LATENCY)):
+        source = throughput.prepare(run, "bench-single", batched=False)
+        outcomes = [throughput.measure(run, source, "bench.single.")]
+    if BATCHED in wanted:
+        throughput.figure(run, "batched")
+    if wanted.intersection(CHECKPOINT):
+        checkpoint.figures(run, outcomes)
+    if wanted.intersection(LATENCY):
+        latency.figures(run, throughput.median_rate(outcomes))
+    if RESTORE in wanted:
+        restore.figure(run)
+    if million.FIGURE in wanted:
+        million.figure(run)
 
 
 if __name__ == "__main__":

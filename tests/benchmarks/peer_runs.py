@@ -64,6 +64,12 @@ def points_per_second(run: Run, peer: Peer, topic: str, points: int, *, batched:
     return float(answer["points_per_second"])
 
 
+def detectors_us(values: Path) -> dict[str, float]:
+    """Microseconds per point of river's detectors, by name, over a .npy file of (signals, windows)."""
+    answer = _checked([python(), _FOLDER / "river_detectors.py", "--values", values])
+    return {name: float(cost) for name, cost in json.loads(answer.splitlines()[-1]).items()}
+
+
 def _checked(command: list[str | Path]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)

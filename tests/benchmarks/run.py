@@ -1,6 +1,7 @@
 """What all benchmarks of one run share: the broker, sizes, a folder for logs, and where figures and progress go.
 
-Guarantee: stdout gets one JSON line per figure and nothing else; progress goes to stderr.
+Guarantee: stdout gets one JSON line per figure and nothing else; progress goes to stderr; a broker is started only
+where a figure needs one.
 """
 
 import json
@@ -27,9 +28,19 @@ class RunFailed(RuntimeError):
     """A run did not do what it must, so its figures mean nothing; the message says what was missing."""
 
 
+def scaled(signals: int) -> int:
+    """So many signals, times ``CALMSTREAM_BENCH_SCALE`` (default 1), for the figures of the detector."""
+    return max(60, round(signals * float(os.environ.get("CALMSTREAM_BENCH_SCALE", "1"))))
+
+
+def windows(usual: int) -> int:
+    """``CALMSTREAM_BENCH_WINDOWS``, or so many windows as is usual for the figure."""
+    return int(os.environ.get("CALMSTREAM_BENCH_WINDOWS", usual))
+
+
 @dataclass
 class Run:
-    """One call of the benchmarks."""
+    """One call of the benchmarks; ``bootstrap`` is empty where no figure needs a broker."""
 
     bootstrap: str
     folder: Path
@@ -51,10 +62,13 @@ class Run:
 
 
 @contextmanager
-def started(repeats: int) -> Iterator[Run]:
-    """A run with an Apache Kafka of its own. ``CALMSTREAM_BENCH_POINTS`` scales it."""
+def started(repeats: int, *, with_kafka: bool) -> Iterator[Run]:
+    """A run, with an Apache Kafka of its own where told. ``CALMSTREAM_BENCH_POINTS`` scales what goes end to end."""
     points = int(os.environ.get("CALMSTREAM_BENCH_POINTS", "5_000_000"))
     with TemporaryDirectory(prefix="calmstream-bench-", ignore_cleanup_errors=True) as scratch:
+        if not with_kafka:
+            yield Run("", Path(scratch), points, repeats)
+            return
         server = KafkaServer(
             fetch.home(), properties=_PROPERTIES, java_options=_JAVA_OPTIONS, directory=Path(scratch, "kafka")
         )

@@ -41,9 +41,14 @@ class Metrics:
 
 
 class Worker:
-    """A worker of one run, with topics of its own (``prefix``) and one input topic of JSON points."""
+    """A worker of one run, with topics of its own (``prefix``) and one input topic of JSON points.
 
-    def __init__(self, run: Run, prefix: str, input_topic: str) -> None:
+    ``roles``: all unless told. ``settings`` are sections of the configuration that differ from the shipped ones.
+    """
+
+    def __init__(
+        self, run: Run, prefix: str, input_topic: str, *, roles: tuple[str, ...] = (), **settings: Any
+    ) -> None:
         self._run = run
         self.prefix = prefix
         self._port = free_port()
@@ -57,7 +62,9 @@ class Worker:
                 {"topic": input_topic, "format": "json_points"},
                 {"topic": "otlp_metrics", "format": "otlp_metrics"},
             ],
+            **settings,
         }
+        self._options = ["--roles", ",".join(roles)] if roles else []
         self._config.write_text(yaml.safe_dump(self._settings))
         self._process: subprocess.Popen[bytes] | None = None
         self.spawned_at = 0.0
@@ -72,7 +79,7 @@ class Worker:
         with self._log.open("ab") as log:
             self.spawned_at = time.time()
             self._process = subprocess.Popen(
-                [_COMMAND, "worker", "--config", self._config],
+                [_COMMAND, "worker", "--config", self._config, *self._options],
                 env=_environment(),
                 cwd=self._run.folder,
                 stdin=subprocess.DEVNULL,
@@ -103,12 +110,18 @@ class Worker:
         with urllib.request.urlopen(f"http://{LOOPBACK}:{self._port}/metrics", timeout=30) as answer:
             return Metrics(answer.read().decode())
 
+    def peak_memory_bytes(self) -> int | None:
+        """The most that was resident so far; None where the system does not say (not Linux)."""
+        status = Path(f"/proc/{self._running().pid}/status")
+        lines = status.read_text().splitlines() if status.exists() else []
+        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+
     def wait_until(
         self, reached: Callable[[], bool], what: str, *, within_seconds: float, poll_seconds: float = _POLL_SECONDS
     ) -> None:
         process = self._running()
         deadline = time.monotonic() + within_seconds
-        while not reached():
+        while not _is_true(reached):
             if time.monotonic() > deadline:
                 raise RunFailed(f"the worker was not {what} within {within_seconds:g} s; {self._log_end()}")
             try:
@@ -132,6 +145,14 @@ class Worker:
     def _log_end(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()[-30:] if self._log.exists() else []
         return "\n".join(["the end of its log:", *lines])
+
+
+def _is_true(reached: Callable[[], bool]) -> bool:
+    """A worker whose event loop is busy for longer than a scrape may take has not reached anything yet."""
+    try:
+        return reached()
+    except (TimeoutError, urllib.error.URLError, ConnectionError):
+        return False
 
 
 def _environment() -> dict[str, str]:

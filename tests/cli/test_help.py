@@ -13,7 +13,7 @@ def test_the_first_page_says_what_it_is_how_to_try_it_and_every_verb() -> None:
     page = " ".join(runner.invoke(app, ["--help"]).output.split())
     assert "Telemetry from Kafka in, few and explained incidents out." in page
     assert "calmstream broker --topics" in page
-    for verb in ("worker", "broker", "topics", "incidents", "signals", "signal", "inputs"):
+    for verb in ("worker", "broker", "topics", "policy", "incidents", "signals", "signal", "inputs"):
         assert f" {verb} " in page
     assert "4 broker not reached or lost" in page
 
@@ -26,6 +26,9 @@ def test_the_first_page_says_what_it_is_how_to_try_it_and_every_verb() -> None:
         ["topics", "create"],
         ["topics", "check"],
         ["topics", "describe"],
+        ["policy", "apply"],
+        ["policy", "list"],
+        ["policy", "remove"],
         ["incidents"],
         ["signals"],
         ["signal", "show"],

@@ -33,6 +33,9 @@ OPENED = Anomaly(
     windows=2,
     why="higher than usual",
     detector="level/1",
+    policy="checkout@1a2b3c4d+default@d37bfb52",
+    owner="payments",
+    owner_budget=2.5,
 )
 
 TIMES = st.integers(0, 4_000_000_000_000_000)
@@ -60,6 +63,10 @@ ANOMALIES = st.builds(
     windows=st.integers(1, 2**31),
     why=TEXT,
     detector=TEXT,
+    policy=TEXT,
+    owner=TEXT | st.none(),
+    owner_budget=st.floats(1e-3, 1e6) | st.none(),
+    discovered=st.booleans(),
 )
 
 
@@ -91,6 +98,8 @@ def test_the_body_of_an_anomaly_is_readable_by_itself() -> None:
     assert body["p"] == pytest.approx(10**-5.25)
     assert body["score"] == pytest.approx(5.25 / 6.25)
     assert body["end_time"] is None
+    assert body["policy"] == {"version": "checkout@1a2b3c4d+default@d37bfb52"}
+    assert (body["owner"], body["owner_budget"], body["discovered"]) == ("payments", 2.5, True)
 
 
 GOOD_VALUE, GOOD_HEADERS = anomaly_event.encode(OPENED, "signals/0", 0)
@@ -124,6 +133,8 @@ def changed(**fields: Any) -> bytes:
         (changed(onset_time="now"), GOOD_HEADERS),
         (changed(onset_time=7), GOOD_HEADERS),
         (changed(expected=3), GOOD_HEADERS),
+        (changed(policy="x"), GOOD_HEADERS),
+        (changed(owner_budget="x"), GOOD_HEADERS),
     ],
 )
 def test_a_record_that_is_no_anomaly_event_is_refused(value: bytes | None, headers: Any) -> None:

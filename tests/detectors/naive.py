@@ -8,13 +8,34 @@ from typing import Any, Protocol
 from scipy.special import stdtr, stdtrit
 
 from detectors import LevelDetector
+from tests.detectors.naive_composed import NaiveComposed
+from tests.detectors.naive_counts import NaiveCounts
+from tests.detectors.naive_ratio import NaiveRatio
 
 #: expected, lower, upper, surprise
 Scored = tuple[float, float, float, float]
 
 
 class Naive(Protocol):
+    """One row; ``now`` is the end of the window in epoch seconds."""
+
+    def step(self, x: float, now: float) -> Scored: ...
+
+
+class Clockless(Protocol):
+    """One row to which it does not matter when a window is."""
+
     def step(self, x: float) -> Scored: ...
+
+
+@dataclass
+class AnyTime:
+    """Such a row, asked like the others."""
+
+    row: Clockless
+
+    def step(self, x: float, now: float) -> Scored:
+        return self.row.step(x)
 
 
 @dataclass
@@ -71,4 +92,9 @@ class NaiveLevel:
 
 
 #: The twin of each detector in the catalogue, made from the detector's parameters.
-TWINS: dict[str, Callable[[Any], Naive]] = {"level": NaiveLevel}
+TWINS: dict[str, Callable[[Any], Naive]] = {
+    "composed": NaiveComposed,
+    "level": lambda detector: AnyTime(NaiveLevel(detector)),
+    "counts": lambda detector: AnyTime(NaiveCounts(detector)),
+    "ratio": lambda detector: AnyTime(NaiveRatio(detector)),
+}

@@ -57,7 +57,7 @@ def written(value: Any) -> str:
     """A value as one writes it in the environment."""
     if isinstance(value, dict | tuple):
         return json.dumps(value, default=lambda inner: inner.model_dump() if isinstance(inner, BaseModel) else inner)
-    return str(value)
+    return "null" if value is None else str(value)
 
 
 @pytest.mark.parametrize(("variable", "default"), [(unquoted(row[1]), unquoted(row[2])) for row in ROWS])

@@ -9,6 +9,8 @@ import pytest
 from pipeline.codecs import score_block
 from pipeline.flow.chain import UnreadableState
 from pipeline.flow.signal_status import SignalStatus, signal_statuses
+from pipeline.policies import Policy
+from pipeline.policies.matcher import Matcher
 from pipeline.records import US, ScoreBlock
 from tests.flow.line import CONFIG, START, Line
 
@@ -90,3 +92,16 @@ def test_a_checkpoint_of_another_version_is_refused_by_name() -> None:
     old = replace(line.score.snapshot(full=True), version="score/0+old")
     with pytest.raises(UnreadableState, match="version 'score/0\\+old'"):
         list(signal_statuses(old, 0, CONFIG))
+
+
+def test_what_is_said_names_the_policies_in_force_and_judges_by_them() -> None:
+    patient = Policy("patient", (Matcher("name", "=", "slow"),), {"min_history_windows": 1000})
+    line = Line(replace(CONFIG, policies=(patient,)))
+    for number in range(60):
+        second(line, number, slow=number % 2, usual=number % 3)
+    line.score.flush()
+    config = replace(CONFIG, policies=(patient,))
+    found = {s.signal.name: s for s in signal_statuses(line.score.snapshot(full=True), 0, config)}
+    assert found["slow"].policy.startswith("patient@")
+    assert found["usual"].policy.startswith("default@")
+    assert (found["slow"].condition, found["usual"].condition) == ("cold", "warm")

@@ -34,6 +34,7 @@ def anomaly(signal: int, onset: float, at: float, transition: str = "opened", **
         windows=2,
         why="higher than usual",
         detector="level/1",
+        policy="default@0",
     )
     return replace(opened, **changes)  # type: ignore[arg-type]
 

@@ -1,5 +1,7 @@
 """Which signals a condition means, and what is refused."""
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.policies.matcher import Containing, Matcher, matches_all, parse, value_of
@@ -86,3 +88,34 @@ def test_a_matcher_that_is_made_in_code_is_checked_too() -> None:
 def test_the_value_of_what_a_signal_does_not_have_is_empty() -> None:
     assert value_of(SIGNAL, "http.route") == "/api/pay"
     assert value_of(SIGNAL, "nothing") == ""
+
+
+@pytest.mark.parametrize(
+    ("workload", "values"),
+    [
+        ("service:shop/cart", {"service.name": "cart", "service.namespace": "shop", "k8s.namespace.name": ""}),
+        ("service:cart", {"service.name": "cart", "service.namespace": ""}),
+        (
+            "deployment:shop/cart",
+            {
+                "service.name": "cart",
+                "k8s.deployment.name": "cart",
+                "k8s.namespace.name": "shop",
+                "k8s.pod.name": "pod-1",
+                "k8s.job.name": "",
+                "service.namespace": "",
+            },
+        ),
+        ("host:web-1", {"host.name": "web-1", "service.name": "", "k8s.pod.name": ""}),
+        ("node:n1", {"k8s.node.name": "n1", "host.name": ""}),
+        ("function:pay", {"faas.name": "pay", "service.name": "pay"}),
+        ("unknown", {"service.name": "", "host.name": ""}),
+    ],
+)
+def test_attributes_that_name_the_entity_are_read_from_its_workload(workload: str, values: dict[str, str]) -> None:
+    signal = replace(SIGNAL, workload=workload)
+    assert {name: value_of(signal, name) for name in values} == values
+
+
+def test_an_attribute_of_the_signal_goes_before_what_its_workload_says() -> None:
+    assert value_of(replace(SIGNAL, attributes=(("host.name", "x"),), workload="host:y"), "host.name") == "x"

@@ -157,3 +157,21 @@ def test_json_lines_that_are_all_refused_are_an_error_that_says_why(tmp_path: Pa
     done = calmstream({}, "replay", str(tmp_path / "a.ndjson"), "--format", "ndjson")
     assert done.returncode == 2
     assert "no point can be used: 1 bad_name (a.ndjson line 1: the metric name is empty" in done.stderr
+
+
+def test_policies_can_be_tried_and_go_before_those_of_the_configuration(tmp_path: Path) -> None:
+    path = deviating(tmp_path / "checkout.csv")
+    form = "- name: {}\n  match: [name=value]\n  detection: {{close_windows: {}}}\n"
+    (tmp_path / "c.yaml").write_text(f"policies:\n{form.format('here', 4)}{form.format('both', 5)}")
+    (tmp_path / "p.yaml").write_text(form.format("both", 3) + form.format("tried", 3))
+    rest = ["--config", str(tmp_path / "c.yaml"), "--anomalies", str(tmp_path / "a.jsonl")]
+    command = ["replay", str(path), "--format", "csv", *rest]
+    done = calmstream({}, *command, "--policy", str(tmp_path / "p.yaml"))
+    assert (done.returncode, done.stderr) == (0, "")
+    first = json.loads((tmp_path / "a.jsonl").read_text().splitlines()[0])
+    names = [part.partition("@")[0] for part in first["policy"]["version"].split("+")]
+    assert names == ["tried", "here", "both", "default"]
+    (tmp_path / "p.yaml").write_text("name: tried\nmatch: value\ndetection: {}\n")
+    refused = calmstream({}, *command, "--policy", str(tmp_path / "p.yaml"))
+    assert refused.returncode == 2
+    assert "p.yaml:2: policy tried: match is 'value'; it must be a list" in refused.stderr

@@ -104,9 +104,8 @@ def test_numbers_that_are_not_known_are_null() -> None:
     nan = math.nan
     signal = Signal(1, "a", "", Kind.GAUGE, "default", "unknown", "", ())
     us = START * US
-    anomaly = Anomaly(
-        "0" * 24, 1, "opened", signal, us, us, us, None, us, nan, nan, nan, nan, 5.0, 1, "lower than usual", "x/1"
-    )
+    judged = ("lower than usual", "x/1", "default@0")
+    anomaly = Anomaly("0" * 24, 1, "opened", signal, us, us, us, None, us, nan, nan, nan, nan, 5.0, 1, *judged)
     member = Member(anomaly, "first member")
     incident = Incident(
         "inc-" + "0" * 24, 1, "opened", "default", "warning", "t", us, us, us, None, 5.0, (member,), 1, 0, ("a",), "x/1"

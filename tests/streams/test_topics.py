@@ -60,6 +60,7 @@ def test_a_checkpoint_topic_has_as_many_partitions_as_what_its_role_reads() -> N
         "calm.scores": 5,
         "calm.incidents": 5,
         "calm.incidents.state": 5,
+        "calm.control": 1,
         "calm.dead-letter": 5,
         "calm.ingest.state": 12,
         "calm.score.state": 8,
@@ -70,6 +71,7 @@ def test_a_checkpoint_topic_has_as_many_partitions_as_what_its_role_reads() -> N
 def test_state_is_compacted_and_the_rest_is_deleted_by_age() -> None:
     planned = topics.plan(settings_for())
     assert {spec.name for spec in planned if spec.cleanup == "compact"} == {
+        "calm.control",
         "calm.incidents.state",
         "calm.ingest.state",
         "calm.score.state",
@@ -102,6 +104,7 @@ def test_with_three_replicas_two_must_have_what_is_acknowledged() -> None:
             {"topics": {"partitions_by_topic": {"calm.score.state": 8}}},
             "as many partitions as calm.signals; leave it out",
         ),
+        ({"topics": {"partitions_by_topic": {"calm.control": 2}}}, "calm.control always has 1 partition; leave it out"),
         ({"topics": {"partitions_by_topic": {"calm.ingest.state": 8}}}, "as many partitions as inputs; leave it out"),
         ({"inputs": [{"topic": "calm.scores", "format": "json_points"}]}, "calm.scores is a topic that we write"),
     ],

@@ -1,0 +1,116 @@
+"""``calmstream policy apply|list|remove``: detection policies that count while workers run."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.cli.options import Bootstrap, Config, settings_of
+from pipeline.cli.policy_files import read_policies
+from pipeline.cli.running import run
+from pipeline.cli.terminal import cell, console, moment, say, several, table
+from pipeline.policies import Policy
+from pipeline.records import NO_TIME, to_us
+
+app = typer.Typer(
+    help="Change what counts as an anomaly, for some signals or all, while workers run.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+
+@app.command("apply")
+def apply(
+    files: Annotated[list[Path], typer.Argument(help="YAML or JSON files with policies.")],
+    config: Config = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Put policies in force, or replace those of the same names. All of them, or none if one is wrong.
+
+    `docs/policies.md` says how to write one. What it would have changed, `calmstream replay --policy FILE` shows.
+    """
+    raise typer.Exit(run(_apply(settings_of(config, bootstrap), read_policies(files))))
+
+
+@app.command("list")
+def show(
+    as_json: Annotated[bool, typer.Option("--json", help="One policy per line, as it is written in a file.")] = False,
+    config: Config = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Show the policies that are in force besides those of the configuration, in the order in which they apply."""
+    raise typer.Exit(run(_list(settings_of(config, bootstrap), as_json=as_json)))
+
+
+@app.command("remove")
+def remove(
+    name: Annotated[str, typer.Argument(help="Name of the policy.")],
+    config: Config = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Take a policy out of force, from the next window on. One of the configuration with the same name counts again."""
+    raise typer.Exit(run(_remove(settings_of(config, bootstrap), name)))
+
+
+async def _apply(settings: Any, policies: list[Policy]) -> int:
+    from pipeline.streams import control_topic
+
+    await control_topic.write(settings, policies)
+    partitions = several(settings.partitions(settings.topic("signals")), "partition")
+    for policy in policies:
+        print(f"applied  {policy.version}  {_from_when(policy)}, in {partitions}")
+    return 0
+
+
+def _from_when(policy: Policy) -> str:
+    if policy.effective_us <= to_us(time.time()):
+        return "at once: from the next window that closes"
+    return f"from {moment(policy.effective_us)} on"
+
+
+async def _list(settings: Any, *, as_json: bool) -> int:
+    from pipeline.policies.form import form_of
+    from pipeline.streams import control_topic
+
+    everything = await control_topic.read(settings)
+    for wrong in everything.broken:
+        say(f"passed over: {wrong}")
+    found = sorted(everything.live, key=lambda one: (one.policy.priority, one.policy.name))
+    if as_json:
+        for one in found:
+            print(json.dumps(form_of(one.policy)))
+        return 0
+    if not found:
+        say("No policies.")
+        return 0
+    shown = table("version", ">priority", "signals", "detection", "applied", "effective")
+    for one in found:
+        policy = one.policy
+        effective = "at once" if policy.effective_us == NO_TIME else moment(policy.effective_us)
+        words = (policy.version, policy.priority, _match(policy), _changes(policy), moment(one.written_ms * 1000))
+        shown.add_row(*(cell(word) for word in (*words, effective)))
+    console().print(shown)
+    return 0
+
+
+def _match(policy: Policy) -> str:
+    return ", ".join(str(matcher) for matcher in policy.match) or "all"
+
+
+def _changes(policy: Policy) -> str:
+    return ", ".join(f"{key}={json.dumps(value)}" for key, value in policy.changes.items())
+
+
+async def _remove(settings: Any, name: str) -> int:
+    from pipeline.streams import control_topic
+
+    live = {one.policy.name for one in (await control_topic.read(settings)).live}
+    if name not in live:
+        known = ", ".join(sorted(live)) or "none"
+        say(f"No policy {name} is in force; there are: {known}. Those of the configuration are changed there.")
+        return 1
+    await control_topic.remove(settings, name)
+    print(f"removed  {name}  from the next window that closes")
+    return 0

@@ -1,0 +1,1 @@
+"""Evaluation: what the detector that people get is worth on labelled data."""

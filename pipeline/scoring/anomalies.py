@@ -1,0 +1,76 @@
+"""Transitions of episodes as Anomaly records.
+
+Guarantee: the id is made from scope, signal and onset, so the same episode has the same id in every run; everything
+else follows from the state of its row.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy.typing as npt
+
+from detectors.layout import LEAST, MOST
+from pipeline.policies import Resolved
+from pipeline.records import Anomaly, Signal
+from pipeline.scoring import reasons
+
+Array = npt.NDArray[Any]
+#: Set of an episode that the false-discovery filter took for a false one.
+UNDISCOVERED = 1 << 8
+
+
+def describe(
+    row: int,
+    transition: str,
+    step_us: int,
+    signal: Signal,
+    resolved: Resolved,
+    groups: Mapping[str, dict[str, Array]],
+    detector: str,
+    ending: str = "",
+) -> Anomaly:
+    """One transition of the episode of a row; ``ending`` is why it ended, where that needs saying."""
+    state = groups["episodes"]
+    onset, last = int(state["onset_us"][row]), int(state["last_us"][row])
+    return Anomaly(
+        id=anomaly_id(signal, onset),
+        revision=int(state["revision"][row]),
+        transition=transition,
+        signal=signal,
+        step_us=step_us,
+        onset_us=onset,
+        last_seen_us=last,
+        end_us=last if transition == "ended" else None,
+        peak_us=int(state["peak_us"][row]),
+        value=float(state["peak_value"][row]),
+        expected=float(state["peak_expected"][row]),
+        lower=float(state["peak_lower"][row]),
+        upper=float(state["peak_upper"][row]),
+        surprise=float(state["peak"][row]),
+        windows=int(state["unlikely"][row]),
+        why=_why(row, groups, ending),
+        detector=detector,
+        policy=resolved.version,
+        owner=resolved.owner,
+        owner_budget=resolved.owner_budget,
+        discovered=not int(state["why"][row]) & UNDISCOVERED,
+    )
+
+
+def _why(row: int, groups: Mapping[str, dict[str, Array]], ending: str) -> str:
+    state, core = groups["episodes"], groups["detector"]["core"][row]
+    value, expected = float(state["peak_value"][row]), float(state["peak_expected"][row])
+    if state["silent"][row]:
+        said = f"no data for {value:.0f} windows; usually at most {expected:.0f} between data"
+    else:
+        said = reasons.words(
+            int(state["why"][row]), value, expected, int(state["peak_us"][row]), float(core[LEAST]), float(core[MOST])
+        )
+    return f"{said}; {ending}" if ending else said
+
+
+def anomaly_id(signal: Signal, onset_us: int) -> str:
+    """The same for the same episode in every run."""
+    text = f"{signal.scope}|{signal.id}|{onset_us}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

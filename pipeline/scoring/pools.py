@@ -1,0 +1,75 @@
+"""What a shard's signals are judged by together: fleet calibration, alert budget, entities.
+
+Guarantee: pools see the rows of this shard alone, step by step; their state is part of its checkpoints.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors import together
+from detectors.budget import AlertBudget
+from detectors.calibration import FleetCalibration
+from pipeline.scoring.episodes import rest
+
+Array = npt.NDArray[Any]
+_TRIM = 1.0  # surprise above the threshold
+
+
+class Pools:
+    """``entity_rows[i]`` is the row of the derived signal of entity i."""
+
+    def __init__(self) -> None:
+        self.budget = AlertBudget()
+        self.calibration = FleetCalibration()
+        self.entities = together.Entities()
+        self.entity_rows: list[int] = []
+        self._entity_of: dict[int, int] = {}
+
+    def join(self, row: int, entity_row: int) -> None:
+        """Make a row a member of the entity whose derived signal has ``entity_row``."""
+        known = self._entity_of.get(entity_row)
+        if known is None:
+            known = self._entity_of[entity_row] = self.entities.add()
+            self.entity_rows.append(entity_row)
+        self.entities.join(known, row)
+
+    def judge_entities(self, state: dict[str, Array], values: Array, off: Array) -> tuple[Array, Array]:
+        """Rows of the derived signals of entities that have data, and (rows, 4): distance a member, usual distance,
+        upper bound, surprise. ``values`` by table row, NaN where there is none; ``off`` (table rows,) of bool."""
+        present = np.flatnonzero(np.isfinite(values))
+        if not self.entity_rows or not present.size:
+            return np.empty(0, np.int64), np.empty((0, 4))
+        rows, found = [], []
+        for entity, row in enumerate(self.entity_rows):
+            if not off[row] and np.isfinite(values[self.entities.rows[entity]]).any():
+                rows.append(row)
+                found.append(self.entities.step(entity, state, values))
+        return np.array(rows, np.int64), np.array(found, np.float64).reshape(len(rows), 4)
+
+    def windows(self, rows: Array) -> Array:
+        """Windows that the entities of these derived signals have seen."""
+        numbers = [self.entities.numbers[self._entity_of[row]][together.WINDOWS] for row in rows.tolist()]
+        return np.array(numbers, np.int64)
+
+    def learn(self, groups: Mapping[str, dict[str, Array]], row: Array, surprise: Array, threshold: float) -> None:
+        """Take in the surprise of the rows of a step; ``threshold`` is the highest that any of them has. Peaks well
+        above it are anomalies, and not what a threshold is made of."""
+        length = rest(groups["episodes"]["windows"][row])
+        self.budget.learn(groups["budget"], row, surprise, length, threshold + _TRIM)
+        self.calibration.learn(groups["detector"]["totals"], surprise)
+
+    def dump(self) -> dict[str, Array]:
+        """All state, as named arrays."""
+        parts = {"budget": self.budget.dump(), "calibration": self.calibration.dump(), "entities": self.entities.dump()}
+        found = {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
+        return {**found, "entity_rows": np.array(self.entity_rows, np.int64)}
+
+    def load(self, arrays: Mapping[str, Array]) -> None:
+        """Become the state saved. Raises ValueError or KeyError when it is damaged."""
+        for part, pool in (("budget", self.budget), ("calibration", self.calibration), ("entities", self.entities)):
+            pool.load({name.partition(".")[2]: each for name, each in arrays.items() if name.startswith(f"{part}.")})
+        self.entity_rows = arrays["entity_rows"].tolist()
+        self._entity_of = {row: entity for entity, row in enumerate(self.entity_rows)}

@@ -1,0 +1,113 @@
+"""The policy of every row, as arrays: what people decided, in the form that a step needs.
+
+Guarantee: row i has what ``PolicyTable.resolve`` gives for signal i and its window length; nothing else is read of a
+policy.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors import PARTS
+from detectors.budget import AlertBudget
+from detectors.season import AUTO, DAILY, NONE, WEEKLY
+from pipeline.policies import PolicyTable, Resolved
+from pipeline.records import US, Signal
+
+Array = npt.NDArray[Any]
+
+_WEEK_SECONDS = 604_800.0
+_BUDGET_WINDOW_SECONDS = 60.0  # the length of windows for which a budget is stated
+_LEAST_SHARE, _MOST_SHARE = 0.5, 8.0
+_DIRECTIONS = {"both": 0, "up": 1, "down": -1}
+_SEASONS = {"auto": AUTO, "none": NONE, "daily": DAILY, "weekly": WEEKLY}
+_BITS: Mapping[str, int] = {part: 1 << bit for bit, part in enumerate(PARTS)}
+COUNTS, SILENCE, TOGETHER = _BITS["counts"], _BITS["silence"], _BITS["together"]
+
+_FIELDS: Mapping[str, npt.DTypeLike] = {
+    "resolved": np.int32,  # index of the policy
+    "rate": np.int32,  # index of the episodes a window that the budget allows
+    "fixed": np.float64,  # a threshold instead of the budget, NaN = none
+    "direction": np.int8,
+    "least": np.float64,
+    "relative": np.float64,
+    "hard_lower": np.float64,
+    "hard_upper": np.float64,
+    "off": np.uint16,
+    "season": np.uint8,
+    "open_windows": np.uint8,
+    "of_windows": np.uint8,
+    "close_windows": np.uint8,
+    "discovery": np.float64,  # false-discovery rate, NaN = no filter
+}
+
+
+def budget_of(alert_budget: float, window_seconds: float) -> float:
+    """Anomalies a signal and week for windows of this length. A budget is stated for windows of 60 s and grows in
+    proportion to the length, from half to eight times: a week has few long windows, each says more, and on real data
+    far fewer of them surprise than are allowed (docs/detection.md has the figures)."""
+    share = window_seconds / _BUDGET_WINDOW_SECONDS
+    return alert_budget * min(max(share, _LEAST_SHARE), _MOST_SHARE)
+
+
+class RowPolicies:
+    """``arrays`` by name, each (rows or more,); ``off`` and ``season`` have the capacity of the table."""
+
+    def __init__(self, policies: PolicyTable) -> None:
+        self.policies = policies
+        self.arrays: dict[str, Array] = {name: np.zeros(0, dtype) for name, dtype in _FIELDS.items()}
+        self._resolved: list[Resolved] = []
+        self._index: dict[int, int] = {}
+        self._rates: dict[float, int] = {}  # episodes a window → index
+
+    def resolved(self, row: int) -> Resolved:
+        """The policy of a row."""
+        return self._resolved[self.arrays["resolved"][row]]
+
+    def apply(self, policies: PolicyTable) -> None:
+        """From now on these policies are in force; every row must be set again."""
+        self.policies, self._resolved, self._index, self._rates = policies, [], {}, {}
+
+    def thresholds(self, pool: AlertBudget) -> Array:
+        """The surprise at which a window of a row is unlikely, now; by row."""
+        if not self._rates:
+            return np.zeros(0)
+        by_rate = pool.threshold(np.array(list(self._rates)))
+        found: Array = np.where(np.isnan(self.arrays["fixed"]), by_rate[self.arrays["rate"]], self.arrays["fixed"])
+        return found
+
+    def grow(self, capacity: int) -> None:
+        """Make room for so many rows."""
+        for name, array in self.arrays.items():
+            if array.size < capacity:
+                self.arrays[name] = np.concatenate([array, np.zeros(capacity - array.size, array.dtype)])
+
+    def set(self, row: int, signal: Signal, window_us: int) -> None:
+        """Resolve the policy of one row."""
+        found = self.policies.resolve(signal)
+        at = self._index.get(id(found))
+        if at is None:
+            at = self._index[id(found)] = len(self._resolved)
+            self._resolved.append(found)
+        policy, arrays = found.policy, self.arrays
+        seconds = window_us / US or _BUDGET_WINDOW_SECONDS
+        arrays["resolved"][row] = at
+        rate = budget_of(policy.alert_budget, seconds) * seconds / _WEEK_SECONDS
+        arrays["rate"][row] = self._rates.setdefault(rate, len(self._rates))
+        arrays["fixed"][row] = _or_nan(policy.threshold_surprise)
+        arrays["direction"][row] = _DIRECTIONS[policy.direction]
+        arrays["least"][row] = policy.least_deviation(signal.unit)
+        arrays["relative"][row] = policy.min_relative
+        arrays["hard_lower"][row] = -np.inf if policy.hard_lower is None else policy.hard_lower
+        arrays["hard_upper"][row] = np.inf if policy.hard_upper is None else policy.hard_upper
+        arrays["off"][row] = sum(_BITS[part] for part in policy.parts_off)
+        arrays["season"][row] = _SEASONS[policy.season]
+        for name in ("open_windows", "of_windows", "close_windows"):
+            arrays[name][row] = getattr(policy, name)
+        arrays["discovery"][row] = _or_nan(policy.false_discovery_rate)
+
+
+def _or_nan(value: float | None) -> float:
+    return float("nan") if value is None else value
