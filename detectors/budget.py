@@ -28,6 +28,7 @@ BINS = round((TRIMMED - REFERENCE) / _BIN)
 _PRIOR_WINDOWS = 4000.0
 _PRIOR_CLUSTER = 3.0
 _LEAST_PEAKS = 5.0  # peaks below which the tail is extrapolated
+_EVERY = 16  # steps between two fits
 _MEMORY_WINDOWS = 50_000_000.0  # windows after which all counts are halved
 _LN10 = float(np.log(10.0))
 
@@ -50,7 +51,9 @@ class AlertBudget:
         self._prior = beyond[:-1] - beyond[1:]
         self.histogram = np.zeros(BINS)
         self.windows = 0.0
-        self._tail: tuple[Floats, float, float, float] | None = None
+        self._steps = 0
+        #: What thresholds follow from, renewed every few steps; another object each time.
+        self.fit = self._fit()
 
     def learn(
         self,
@@ -76,7 +79,9 @@ class AlertBudget:
         if self.windows > _MEMORY_WINDOWS:
             self.windows /= 2
             self.histogram /= 2
-        self._tail = None
+        self._steps += 1
+        if self._steps % _EVERY == 0:
+            self.fit = self._fit()
 
     def _count(self, peaks: Floats, trim: float) -> None:
         noise = peaks[peaks < trim]
@@ -86,7 +91,7 @@ class AlertBudget:
 
     def threshold(self, rate: Floats) -> Floats:
         """The surprise above which so many peaks a window (> 0, any shape) come; never below REFERENCE / 2."""
-        beyond, windows, start, excess = self._tail or self._fit()
+        beyond, (windows, start, excess) = self.fit[:-3], self.fit[-3:].tolist()
         wanted = rate * windows
         edges = REFERENCE + _BIN * np.arange(BINS + 1)
         with np.errstate(divide="ignore"):
@@ -97,8 +102,8 @@ class AlertBudget:
         found = np.where(wanted < least, outside, np.where(wanted > beyond[0], below, inside))
         return np.asarray(np.maximum(found, REFERENCE / 2))
 
-    def _fit(self) -> tuple[Floats, float, float, float]:
-        """Peaks beyond each edge, windows, where extrapolation begins, the mean excess of the tail from there on."""
+    def _fit(self) -> Floats:
+        """Peaks beyond each edge; windows, where extrapolation begins, the mean excess of the tail from there on."""
         counts = self.histogram + self._prior
         beyond = np.append(np.cumsum(counts[::-1])[::-1], 0.0)
         rare = int(np.argmax(beyond < _LEAST_PEAKS))
@@ -108,15 +113,15 @@ class AlertBudget:
         peaks = counts[at:]
         excess = float((peaks * (middle[at:] - start)).sum() / max(peaks.sum(), 1e-9))
         excess *= 1.0 + 1.0 / np.sqrt(max(peaks.sum(), 1.0))
-        self._tail = (beyond, self.windows + _PRIOR_WINDOWS, start, min(max(excess, 0.2 / _LN10), 2.0))
-        return self._tail
+        return np.append(beyond, [self.windows + _PRIOR_WINDOWS, start, min(max(excess, 0.2 / _LN10), 2.0)])
 
     def dump(self) -> dict[str, npt.NDArray[Any]]:
         """The state of the pool, for a checkpoint."""
-        return {"histogram": self.histogram, "windows": np.array([self.windows])}
+        return {"histogram": self.histogram, "seen": np.array([self.windows, self._steps]), "fit": self.fit}
 
     def load(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Become the state saved. Raises ValueError when it is of another shape."""
         if arrays["histogram"].shape != (BINS,):
             raise ValueError(f"an alert budget has {BINS} bins, not {arrays['histogram'].shape}")
-        self.histogram, self.windows, self._tail = arrays["histogram"].copy(), float(arrays["windows"][0]), None
+        self.histogram, self.fit = arrays["histogram"].copy(), arrays["fit"].copy()
+        self.windows, self._steps = float(arrays["seen"][0]), int(arrays["seen"][1])

@@ -425,6 +425,7 @@ def _align(state: Any, i: int, x: float, now: float, scored: Any) -> None:
         _move(core, step)
         core[at.LEAST] += step
         core[at.MOST] += step
+        core[at.HOURLY] = 0.0
         core[at.FAST] = core[at.MEDIUM] = x
         core[at.SEASONAL] = level + step
         core[at.VISIT_SUM] = core[at.VISIT_COUNT] = core[at.VISIT_HOUR] = 0.0

@@ -11,12 +11,13 @@ from math import exp
 
 from numba import njit
 
-from detectors.layout import FAST, LAST, MEDIUM, SCALE, SEASONAL, SLOW
+from detectors.layout import BURSTS, FAST, LAST, MEDIUM, SCALE, SEASONAL, SLOW
 from detectors.protocol import Floats
 
 EXPERTS = 6
 _LEARNING, _MOST_LOSS, _SHARE = 0.1, 4.0, 0.01
 _CLIP = 5.0  # in mean absolute errors
+_BURST_RATE = 0.02
 _YOUNG = 30  # windows whose errors are not clipped
 
 
@@ -63,7 +64,9 @@ def learn(core: Floats, trust: Floats, advice: Floats, forecast: float, x: float
     for j in range(EXPERTS):
         trust[j] = (1.0 - _SHARE) * trust[j] / total + _SHARE / EXPERTS
     error = abs(x - forecast)
-    reach = _CLIP * core[SCALE]
+    # Errors far beyond the usual one teach in full only where they come often: then they are no outliers.
+    reach = _CLIP * core[SCALE] + core[BURSTS] * error
+    core[BURSTS] += _BURST_RATE * ((1.0 if error > _CLIP * core[SCALE] else 0.0) - core[BURSTS])
     core[SCALE] += max(0.005, 1.0 / seen) * ((error if seen <= _YOUNG else min(error, reach)) - core[SCALE])
     reach = _CLIP * core[SCALE]
     core[SLOW] += max(0.002, 1.0 / (seen + 1)) * (min(max(x, forecast - reach), forecast + reach) - core[SLOW])

@@ -36,8 +36,9 @@ Guarantee: the order is part of the state's version; a change here is a new vers
     HOT,  # surprising windows in a row
     ALIGN,  # windows left in which an inherited baseline is fitted to this row
     ALIGN_SUM,
-) = range(32)
-CORE = 32
+    BURSTS,  # share of windows of late whose error was far beyond the usual one
+) = range(33)
+CORE = 33
 
 #: The tails of a row, one after the other.
 RESIDUAL, SEASON, HOUR, FLAT, QUIET, DRIFT, SHAPE_16, SHAPE_48, SHAPE_96 = range(9)

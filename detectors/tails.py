@@ -68,13 +68,15 @@ def learn(
             begin(tail, max(tail[MEAN], floor), prior[0], prior[1])
         return
     u, m1 = tail[U], tail[FIRST]
+    # More excesses than there should be: they are no outliers, so more of each is believed.
+    share = max(tail[EXCESSES] / (k - warm + PRIOR_EXCESSES / (1.0 - level)) - (1.0 - level), 0.0)
     if a > u and pace > 0.0:
-        e = min(a - u, _LARGEST_EXCESS * m1)
+        e = min(a - u, _LARGEST_EXCESS * m1 + share * a)
         tail[EXCESSES] += pace
         rate = max(1.0 / tail[EXCESSES], _SLOWEST) * pace
         tail[FIRST] += rate * (e - m1)
         tail[SECOND] += rate * (e * e - tail[SECOND])
     mean = max(tail[MEAN], floor)
-    step = mean * max(0.9 / k**0.5, 0.02) * pace
+    step = max(mean, tail[FIRST]) * max(0.9 / k**0.5, 0.02) * pace
     tail[U] = max(u + level * step, 0.0) if a > u else max(u - (1.0 - level) * step, 0.0)
-    tail[MEAN] += max(0.002, 1.0 / k) * (min(a, 5.0 * mean) - tail[MEAN]) * pace
+    tail[MEAN] += max(0.002, 1.0 / k) * (min(a, 5.0 * mean + share * a) - tail[MEAN]) * pace

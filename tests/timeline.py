@@ -25,7 +25,12 @@ from pipeline.records import US, Output
 
 START = 1_700_000_000
 #: So that a timeline says when something comes, whatever the shipped defaults are.
-USUAL_POLICY: dict[str, Any] = {"threshold_surprise": 4.0, "open_windows": 2, "of_windows": 3}
+USUAL_POLICY: dict[str, Any] = {
+    "threshold_surprise": 2.5,
+    "open_windows": 2,
+    "of_windows": 3,
+    "min_absolute": 60.0,  # so that an anomaly ends when the deviation does, not when its evidence has faded
+}
 TRANSITIONS = ("anomalies", "incidents")
 
 

@@ -44,7 +44,8 @@ FIELDS: Mapping[str, npt.DTypeLike] = {
 SILENT_INTERVALS = 10
 
 _REST_SHARE, _LEAST_REST, _MOST_REST = 0.03, 45, 288
-_STRONGER = 1.5  # times the last peak: opens in spite of the rest
+_DAY_US = 86_400_000_000
+_STRONGER = 1.5  # times the peak of the last episode: opens in spite of the rest
 _FATIGUE_STEP, _FATIGUE_MEMORY = 0.1, 3000.0  # added to the threshold for each episode but one; windows
 _NEVER = np.iinfo(np.uint16).max
 
@@ -90,9 +91,11 @@ def empty(rows: int) -> dict[str, Array]:
     return {name: np.zeros(rows, dtype) for name, dtype in FIELDS.items()}
 
 
-def rest(windows: Array) -> Array:
-    """Windows for which an episode keeps others from opening, by the windows that the row has seen."""
-    return np.clip(_REST_SHARE * windows, _LEAST_REST, _MOST_REST)
+def rest(state: dict[str, Array], row: Array) -> Array:
+    """Windows for which an episode of these rows keeps others from opening: a share of the windows seen, within bounds,
+    and a day at most."""
+    a_day = _DAY_US / np.maximum(state["interval_us"][row], 1)
+    return np.minimum(np.clip(_REST_SHARE * state["windows"][row], _LEAST_REST, _MOST_REST), a_day)
 
 
 def step(state: dict[str, Array], window: Window, end_us: int, rules: Rules) -> Changes:
@@ -105,7 +108,7 @@ def step(state: dict[str, Array], window: Window, end_us: int, rules: Rules) -> 
     unlikely = window.deviates & (window.surprise >= np.where(was_open, rules.threshold, tired)) | window.forced
     calm = (~window.deviates | (window.surprise < rules.threshold / 2)) & ~np.asarray(window.forced)
     keep = ((1 << np.asarray(rules.of_windows, np.int64)) - 1).astype(np.uint8)
-    recent = ((state["recent"][row] << 1) | unlikely) & keep
+    recent = ((state["recent"][row] << 1) | (unlikely & (was_open | may_open))) & keep
     state["recent"][row] = recent
     fresh = unlikely & ~was_open & may_open
     first = fresh & (np.bitwise_count(recent) == 1)
@@ -137,9 +140,11 @@ def begin_silence(state: dict[str, Array], row: Array, surprise: Array, silence:
     return _told(state, row, row[:0], row[:0])
 
 
-def end_silence(state: dict[str, Array], row: Array) -> Changes:
-    """End the episodes about silence of these rows: data came, or never will."""
-    ends = row[state["open"][row] & state["silent"][row]]
+def end_silence(state: dict[str, Array], row: Array, until_us: Array) -> Changes:
+    """End the episodes about silence of these rows, shape as ``until_us``: data came then, or never will."""
+    about = state["open"][row] & state["silent"][row]
+    ends = row[about]
+    state["last_us"][ends] = until_us[about]
     state["open"][ends] = False
     state["recent"][ends] = 0
     return _told(state, ends[:0], ends[:0], ends)
@@ -149,6 +154,7 @@ def silent(state: dict[str, Array], now_us: int) -> Array:
     """Rows with an open episode that sent nothing for too long at ``now_us``; their episodes end here."""
     rows = _waiting(state)
     rows = rows[_silent_at(state, rows) <= now_us]
+    state["told"][rows] = state["peak"][rows]
     state["open"][rows] = False
     state["recent"][rows] = 0
     state["revision"][rows] += 1
@@ -183,8 +189,8 @@ def _rested(state: dict[str, Array], window: Window) -> tuple[Array, Array]:
     state["windows"][row] += 1
     before = state["rested"][row].astype(np.int64)
     rested = np.where(before > 0, np.minimum(before + 1, _NEVER), 0)
-    stronger = window.surprise >= _STRONGER * state["peak"][row]
-    may = (before == 0) | (before > rest(state["windows"][row])) | stronger | window.forced
+    stronger = window.surprise >= _STRONGER * state["told"][row]
+    may = (before == 0) | (before > rest(state, row)) | stronger | window.forced
     return rested, may
 
 

@@ -12,10 +12,12 @@ import numpy.typing as npt
 from detectors import together
 from detectors.budget import AlertBudget
 from detectors.calibration import FleetCalibration
+from detectors.layout import HOT
 from pipeline.scoring.episodes import rest
 
 Array = npt.NDArray[Any]
 _TRIM = 1.0  # surprise above the threshold
+_TEACHING = 5  # surprising windows in a row that still teach: noise comes in such runs, an incident lasts
 
 
 class Pools:
@@ -54,12 +56,19 @@ class Pools:
         numbers = [self.entities.numbers[self._entity_of[row]][together.WINDOWS] for row in rows.tolist()]
         return np.array(numbers, np.int64)
 
+    def calibrate(self, groups: Mapping[str, dict[str, Array]], row: Array, surprise: Array) -> Array:
+        """The surprise of the rows of a step by what is usual in the fleet, which then learns it. Rows that have been
+        surprising for long teach nothing."""
+        found = self.calibration.surprise(surprise)
+        self.calibration.learn(surprise[groups["detector"]["core"][row, HOT] <= _TEACHING], surprise)
+        return found
+
     def learn(self, groups: Mapping[str, dict[str, Array]], row: Array, surprise: Array, threshold: float) -> None:
         """Take in the surprise of the rows of a step; ``threshold`` is the highest that any of them has. Peaks well
         above it are anomalies, and not what a threshold is made of."""
-        length = rest(groups["episodes"]["windows"][row])
+        length = rest(groups["episodes"], row)
         self.budget.learn(groups["budget"], row, surprise, length, threshold + _TRIM)
-        self.calibration.learn(groups["detector"]["totals"], surprise)
+        self.calibration.look(groups["detector"]["totals"], surprise)
 
     def dump(self) -> dict[str, Array]:
         """All state, as named arrays."""

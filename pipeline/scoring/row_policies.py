@@ -61,6 +61,7 @@ class RowPolicies:
         self._resolved: list[Resolved] = []
         self._index: dict[int, int] = {}
         self._rates: dict[float, int] = {}  # episodes a window → index
+        self._thresholds: tuple[Array, Array] | None = None  # what they follow from, and by row
 
     def resolved(self, row: int) -> Resolved:
         """The policy of a row."""
@@ -72,20 +73,22 @@ class RowPolicies:
 
     def thresholds(self, pool: AlertBudget) -> Array:
         """The surprise at which a window of a row is unlikely, now; by row."""
-        if not self._rates:
-            return np.zeros(0)
-        by_rate = pool.threshold(np.array(list(self._rates)))
-        found: Array = np.where(np.isnan(self.arrays["fixed"]), by_rate[self.arrays["rate"]], self.arrays["fixed"])
-        return found
+        if self._thresholds is None or self._thresholds[0] is not pool.fit:
+            by_rate = pool.threshold(np.array(list(self._rates) or [1.0]))
+            fixed = self.arrays["fixed"]
+            self._thresholds = pool.fit, np.where(np.isnan(fixed), by_rate[self.arrays["rate"]], fixed)
+        return self._thresholds[1]
 
     def grow(self, capacity: int) -> None:
         """Make room for so many rows."""
+        self._thresholds = None
         for name, array in self.arrays.items():
             if array.size < capacity:
                 self.arrays[name] = np.concatenate([array, np.zeros(capacity - array.size, array.dtype)])
 
     def set(self, row: int, signal: Signal, window_us: int) -> None:
         """Resolve the policy of one row."""
+        self._thresholds = None
         found = self.policies.resolve(signal)
         at = self._index.get(id(found))
         if at is None:

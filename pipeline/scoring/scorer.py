@@ -15,7 +15,7 @@ from detectors import ComposedDetector, CountsDetector, RowOptions, SilenceDetec
 from detectors.discovery import discovered
 from detectors.layout import HIGH, LOW
 from detectors.novelty import phase_of
-from detectors.silence import ENDED
+from detectors.silence import ENDED, NEW
 from pipeline.policies import DetectorPolicy, PolicyTable, Resolved
 from pipeline.records import US, Anomaly, Kind, ScoreBlock, Signal
 from pipeline.scoring import anomalies, episodes, reasons
@@ -131,7 +131,7 @@ class Scorer:
         """Score the windows that end at ``end_us``; ``row`` is distinct, all shapes (windows,). The block also has the
         derived signals of the entities that these rows are part of."""
         groups = self.table.groups
-        resumed = episodes.end_silence(groups["episodes"], row)
+        resumed = episodes.end_silence(groups["episodes"], row, start_us)
         said = self._anomalies(resumed, end_us, "data came again")
         window, settled = self._score(end_us, row, start_us, value)
         more = window.row.size - row.size
@@ -165,13 +165,14 @@ class Scorer:
         entity, distances = self.pools.judge_entities(groups["together"], values, given["off"] & TOGETHER > 0)
         groups["detector"]["seen"][entity] = self.pools.windows(entity)
         all_rows = np.concatenate([row, entity])
+        own = self.pools.calibrate(groups, row, scores.surprise[row])
         expected, lower, upper, surprise = (
-            np.concatenate([array[row], column])
+            np.concatenate([array, column])
             for array, column in (
-                (scores.expected, distances[:, 1]),
-                (scores.lower, np.zeros(entity.size)),
-                (scores.upper, distances[:, 2]),
-                (scores.surprise, distances[:, 3]),
+                (scores.expected[row], distances[:, 1]),
+                (scores.lower[row], np.zeros(entity.size)),
+                (scores.upper[row], distances[:, 2]),
+                (own, distances[:, 3]),
             )
         )
         value = np.concatenate([value, distances[:, 0]])
@@ -224,16 +225,19 @@ class Scorer:
         state = self.table.groups["silence"]
         sent = np.zeros(self.table.capacity, np.bool_)
         sent[row] = True
+        counting = np.flatnonzero(~sent & (state["phase"] != NEW) & (state["phase"] != ENDED))
+        self.table.touch(counting)
         scores = self.silences.step(State(self.silences.version, state), sent.astype(np.float64), sent, end_us / US)
-        quiet = np.flatnonzero(self._watched & ~sent & (scores.surprise > 0.0))
+        ended = counting[state["phase"][counting] == ENDED]
+        gone = episodes.end_silence(self.table.groups["episodes"], ended, np.full(ended.size, end_us))
+        said = self._anomalies(gone, end_us, "taken to have ended for good")
+        quiet = counting[self._watched[counting] & (scores.surprise[counting] > 0.0)]
         if not quiet.size:
-            return []
-        self.table.touch(quiet)
+            return said
         late = quiet[scores.surprise[quiet] >= self._policies.thresholds(self.pools.budget)[quiet]]
         silence, usual = state["silence"][late].astype(np.float64), np.nan_to_num(scores.expected[late], nan=1.0)
         begun = episodes.begin_silence(self.table.groups["episodes"], late, scores.surprise[late], silence, usual)
-        gone = episodes.end_silence(self.table.groups["episodes"], quiet[state["phase"][quiet] == ENDED])
-        return self._anomalies(begun, end_us) + self._anomalies(gone, end_us, "taken to have ended for good")
+        return said + self._anomalies(begun, end_us)
 
     def silence(self, now_us: int) -> list[Anomaly]:
         """End the episodes of signals that sent nothing for too long at ``now_us``."""

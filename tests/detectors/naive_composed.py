@@ -137,6 +137,7 @@ class Forecast:
     seasonal: float
     trust: list[float] = field(default_factory=list)
     scale: float = 0.0
+    bursts: float = 0.0
 
     def advice(self, expected: float) -> list[float]:
         return [self.last, *self.means, expected, self.last + expected - self.seasonal]
@@ -153,9 +154,11 @@ class Forecast:
         kept = [single(t * exp(-forecast._LEARNING * loss)) for t, loss in zip(self.trust, losses, strict=True)]
         share = forecast._SHARE
         self.trust = [single((1 - share) * t / sum(kept) + share / len(kept)) for t in kept]
-        error = abs(x - forecasted)
+        error, usually = abs(x - forecasted), forecast._CLIP * self.scale
+        reach = usually + self.bursts * error
+        self.bursts += forecast._BURST_RATE * ((error > usually) - self.bursts)
         if seen > forecast._YOUNG:
-            error = min(error, forecast._CLIP * self.scale)
+            error = min(error, reach)
         self.scale += max(0.005, 1 / seen) * (error - self.scale)
         reach = forecast._CLIP * self.scale
         near = clipped(x, forecasted - reach, forecasted + reach)
@@ -209,16 +212,19 @@ class Tail:
                 self.begin(max(self.mean, floor))
             return
         above = a > self.u
+        usually = 1 - self.level
+        share = max(self.excesses / (self.values - self.warm + tails.PRIOR_EXCESSES / usually) - usually, 0)
         if above:
-            e = min(a - self.u, tails._LARGEST_EXCESS * self.first)
+            e = min(a - self.u, tails._LARGEST_EXCESS * self.first + share * a)
             self.excesses = single(self.excesses + pace)
             rate = max(1 / self.excesses, tails._SLOWEST) * pace
             self.first = single(self.first + rate * (e - self.first))
             self.second = single(self.second + rate * (e * e - self.second))
         mean = max(self.mean, floor)
-        step = mean * max(0.9 / self.values**0.5, 0.02) * pace
-        self.u = single(max(self.u + step * (above - (1 - self.level)), 0))
-        self.mean = single(self.mean + pace * max(0.002, 1 / self.values) * (min(a, 5 * mean) - self.mean))
+        step = max(mean, self.first) * max(0.9 / self.values**0.5, 0.02) * pace
+        self.u = single(max(self.u + step * (above - usually), 0))
+        believed = min(a, 5 * mean + share * a)
+        self.mean = single(self.mean + pace * max(0.002, 1 / self.values) * (believed - self.mean))
 
 
 @dataclass
@@ -364,7 +370,9 @@ class NaiveComposed:
         for block in novelty.BLOCK:
             self.tails[f"shape {block}"] = Tail(composed._PRIOR_STRETCH, composed._STRETCH, composed._SHAPE_WARM)
         self.hourly, self.run, self.hot = 0.0, 0, 0
-        self.evidence = dict.fromkeys(["residual", "season", "record", "stillness", "drift", "shape", "long shape"], 0.0)
+        self.evidence = dict.fromkeys(
+            ["residual", "season", "record", "stillness", "drift", "shape", "long shape"], 0.0
+        )
 
     def step(self, value: float, now: float, most: float = inf) -> Scored:
         if not isfinite(value):

@@ -14,18 +14,25 @@ from pipeline.flow.config import FlowConfig
 from pipeline.flow.correlate import CorrelateChain
 from pipeline.flow.ingest import IngestChain
 from pipeline.flow.score import ScoreChain
+from pipeline.policies import DetectorPolicy, Policy
+from pipeline.policies.matcher import Matcher
 from pipeline.records import US
 from tests.flow.simulation import Crashed, Log, ShardRun
 
 INPUTS, SIGNALS, ANOMALIES = 3, 2, 2
 START = 1_700_000_000
 SECONDS = 400
+SIGNALS_SENT = 24
+#: Thresholds that are fixed, and thresholds that the fleet's own peaks make.
+BUDGET = Policy("budget", (Matcher("service.name", "=~", "s[0-3]"),), {"alert_budget": 20.0})
 CONFIG = FlowConfig(
     sources=tuple(f"points/{p}" for p in range(INPUTS)),
     signal_partitions=SIGNALS,
     anomaly_partitions=ANOMALIES,
-    window_us=5 * US,
+    window_us=2 * US,
     lateness_us=2 * US,
+    policy=DetectorPolicy(threshold_surprise=3.0, false_discovery_rate=0.1),
+    policies=(BUDGET,),
     join_us=30 * US,
     resolve_us=15 * US,
 )
@@ -42,25 +49,30 @@ STAGES: list[tuple[str, int, str, Callable[[int], Chain]]] = [
 
 
 def fill(log: Log, seed: int) -> None:
-    """Points of 24 signals (gauges, counters, deltas) with faults, disorder, repeats, late points and junk."""
+    """Points of 24 signals (gauges, counters, deltas) of eight entities with faults, silence, new pods, disorder,
+    repeats, late points and junk."""
     rng = np.random.default_rng(seed)
-    total = np.zeros(24)
-    for second in range(SECONDS):
-        for i in range(24):
+    total = np.zeros(SIGNALS_SENT)
+    for second in range(0, SECONDS, 2):
+        for i in range(SIGNALS_SENT):
             if i == 5 and second > 300:
                 continue  # goes silent while something else is wrong with it
             value = 50 + rng.normal()
-            if (i % 8 == 2 and 200 <= second < 240) or (i == 5 and second >= 290):
+            if (i % 8 == 2 and 240 <= second < 270) or (i == 5 and second >= 290):
                 value += 60
             kind = ("gauge", "counter", "delta")[i % 3]
             total[i] += max(value, 0)
             ts = START + second - int(rng.integers(0, 3) == 0) - 40 * int(rng.integers(0, 200) == 0)
+            entity = i // 3
+            attributes = {"service.name": f"s{entity}", "deployment.environment.name": f"env{entity % 4}"}
+            if entity == 7:  # its pod is replaced
+                attributes["service.instance.id"] = f"pod{second // 230}"
             point = {
                 "ts": ts,
-                "name": "load",
+                "name": f"load{i}",
                 "kind": kind,
                 "value": float(total[i] if kind == "counter" else value),
-                "attributes": {"service.name": f"s{i}", "deployment.environment.name": f"env{i % 4}"},
+                "attributes": attributes,
             }
             text = json.dumps(point).encode()
             for _ in range(1 + int(rng.integers(0, 50) == 0)):
@@ -138,13 +150,16 @@ def incidents(log: Log) -> dict[tuple[str, int], bytes]:
     return seen
 
 
+COLUMNS = ("count", "value", "expected", "lower", "upper", "surprise", "anomalous")
+
+
 def windows(log: Log) -> dict[tuple[int, int], tuple[float, ...]]:
     found: dict[tuple[int, int], tuple[float, ...]] = {}
     for p in range(SIGNALS):
         for record in log.partitions["scores", p]:
             block = score_block.decode(record.value or b"")
             for i, key in enumerate(block.ids.tolist()):
-                row = tuple(float(getattr(block, n)[i]) for n in ("count", "value", "expected", "upper", "surprise"))
+                row = tuple(float(getattr(block, n)[i]) for n in COLUMNS)
                 assert found.setdefault((key, block.end_us), row) == row
     return found
 
@@ -156,13 +171,8 @@ def undisturbed() -> Log:
 
 def test_an_undisturbed_run_finds_the_faults(undisturbed: Log) -> None:
     found = [json.loads(value) for value in incidents(undisturbed).values()]
-    opened = [data for data in found if data["transition"] == "opened"]
-    assert {data["scope"] for data in opened} >= {"env1", "env2"}
-    assert {data["id"] for data in opened} == {data["id"] for data in found if data["transition"] == "resolved"}
-    silent = [m for d in found for m in d["members"] if m["signal"]["workload"] == "service:s5"]
-    assert silent
-    assert silent[-1]["end_time"] is not None
-    assert sum(row[0] for row in windows(undisturbed).values()) > 0.97 * 24 * 300
+    for d in found: print(d["transition"], d["scope"], d["onset_time"], [(m["signal"]["name"], m["why"]) for m in d["members"]])
+    assert 0
 
 
 @pytest.mark.parametrize("schedule", range(12))

@@ -17,7 +17,7 @@ from pipeline.policies import Change, Control, DetectorPolicy, Policy
 from pipeline.policies.matcher import Matcher
 from pipeline.records import NO_TIME, US
 from tests.flow.simulation import Crashed, Log, ShardRun
-from tests.flow.test_timelines import jump, shop
+from tests.flow.test_timelines import BEGIN, jump, shop
 from tests.timeline import START, USUAL_POLICY, Between, Timeline, every
 
 LATENCY = Policy("latency", (Matcher("name", "=", "latency"),), {"close_windows": 3})
@@ -35,7 +35,7 @@ def control(offset: int, *policies: Policy) -> Control:
 
 def told(timeline: Timeline) -> list[str]:
     """Names of the policies that the opened and the ended anomaly carry."""
-    timeline.push(every(5, 0, 600), "latency", jump)
+    timeline.push(every(5, BEGIN, 600), "latency", jump)
     timeline.want(Between(325, 325), "anomaly opened", "latency")
     timeline.want(Between(395, 395), "anomaly ended", "latency")
     for second, what in ((325, "opened"), (395, "updated"), (425, "resolved")):
@@ -116,7 +116,7 @@ CONFIG = FlowConfig(
     anomaly_partitions=1,
     window_us=2 * US,
     lateness_us=US,
-    policy=DetectorPolicy(**USUAL_POLICY | {"close_windows": 1}),
+    policy=DetectorPolicy(**USUAL_POLICY | {"close_windows": 1, "hard_upper": 100.0}),
     policies=(Policy("configured", (Matcher("service.name", "=", "s1"),), {"close_windows": 1}),),
     join_us=10 * US,
     resolve_us=4 * US,

@@ -1,0 +1,175 @@
+"""How several signals of one entity are judged together: the distance, what it finds, what does not matter to it."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from detectors.together import COLD, MOST_MEMBERS, Entities
+from tests.detectors.naive_together import Member, NaiveEntity
+
+Floats = npt.NDArray[np.float64]
+DISTANCE, USUAL, UPPER, SURPRISE = range(4)
+SURPRISING = 3.5
+
+
+def state(rows: int) -> dict[str, Floats]:
+    return {"mean": np.zeros(rows), "variance": np.zeros(rows)}
+
+
+def judged(values: Floats, order: list[int] | None = None) -> Floats:
+    """What is said (4, windows) of an entity whose members are the rows of ``values`` (rows, windows)."""
+    entities, rows = Entities(), state(len(values))
+    entity = entities.add()
+    assert all(entities.join(entity, row) for row in order or range(len(values)))
+    return np.array([entities.step(entity, rows, column.copy()) for column in values.T]).T
+
+
+def correlated(members: int, windows: int, seed: int = 0) -> Floats:
+    """Members that follow two hidden courses, each with noise of its own."""
+    dice = np.random.default_rng(seed)
+    hidden = dice.standard_normal((2, windows))
+    weights = dice.uniform(-1, 1, (members, 2))
+    level = 10 ** dice.uniform(0, 4, (members, 1))
+    return level * (10 + weights @ hidden + 0.2 * dice.standard_normal((members, windows)))
+
+
+@pytest.mark.parametrize("members", [2, 5, 12])
+def test_it_agrees_with_its_naive_twin(members: int) -> None:
+    values = correlated(members, 2300, members)
+    values[0, 700:720] *= 1.5
+    values[-1, 900:930] = np.nan
+    found = judged(values)
+    twin = NaiveEntity([Member() for _ in range(members)])
+    expected = np.array([twin.step(column.tolist()) for column in values.T]).T
+    np.testing.assert_allclose(found[DISTANCE], expected[DISTANCE], rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(found[USUAL], expected[USUAL], rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(found[[UPPER, SURPRISE]], expected[[UPPER, SURPRISE]], rtol=1e-4, atol=1e-5)
+
+
+def test_two_signals_that_part_are_found_though_each_is_as_usual() -> None:
+    found = 0
+    for seed in range(20):
+        dice = np.random.default_rng(seed)
+        course = dice.standard_normal(3040)
+        values = np.array([course, course, dice.standard_normal(3040)]) + 0.1 * dice.standard_normal((3, 3040))
+        values[1, 3000:] *= -1
+        surprise = judged(values)[SURPRISE]
+        found += bool((surprise[3000:3020] >= SURPRISING).any())
+        assert (surprise[1000:3000] >= SURPRISING).mean() < 5e-3
+    assert found >= 18
+
+
+def test_many_small_deviations_at_once_are_found() -> None:
+    found = 0
+    for seed in range(20):
+        values = np.random.default_rng(seed).standard_normal((20, 2020))
+        values[:, 2000:] += 1.5
+        found += bool((judged(values)[SURPRISE, 2000:] >= SURPRISING).any())
+    assert found >= 18
+
+
+def test_nothing_is_said_of_a_young_entity() -> None:
+    values = correlated(4, 400)
+    values[:, 50] *= 10
+    assert not judged(values)[SURPRISE, :COLD].any()
+
+
+def test_the_order_of_members_does_not_matter_but_for_rounding() -> None:
+    values = correlated(6, 1500)
+    np.testing.assert_allclose(
+        judged(values, [3, 5, 0, 2, 4, 1])[DISTANCE, 1000:], judged(values)[DISTANCE, 1000:], rtol=1e-2
+    )
+
+
+@pytest.mark.parametrize("constant", [0.0, 42.0, -1e9, np.nan])
+def test_a_member_that_never_moves_changes_hardly_anything(constant: float) -> None:
+    values = correlated(5, 1500)
+    values[:, 1200:1210] *= 1.3
+    found, alone = judged(np.vstack([values, np.full(1500, constant)])), judged(values)
+    np.testing.assert_allclose(found[DISTANCE, COLD:], alone[DISTANCE, COLD:], rtol=0.05)
+    np.testing.assert_allclose(found[SURPRISE, 1000:], alone[SURPRISE, 1000:], atol=0.3)
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(1e6, 0.0), (-1.0, 0.0), (1e-6, 5.0)])
+def test_neither_unit_nor_sign_nor_origin_of_a_member_matter(factor: float, offset: float) -> None:
+    values = correlated(4, 600)
+    other = values.copy()
+    other[2] = factor * other[2] + offset
+    np.testing.assert_allclose(judged(other)[DISTANCE, 50:], judged(values)[DISTANCE, 50:], rtol=1e-5)
+
+
+def test_one_window_far_away_moves_what_is_usual_by_little() -> None:
+    values = correlated(4, 3000)
+    wild = values.copy()
+    wild[:, 2500] *= 1e9
+    found, clean = judged(wild), judged(values)
+    assert found[SURPRISE, 2500] >= SURPRISING
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[USUAL, 2501:], clean[USUAL, 2501:], rtol=0.2)
+
+
+def test_gaps_and_the_greatest_floats_leave_everything_finite() -> None:
+    values = np.random.default_rng(0).choice([np.nan, np.inf, -1e308, 1e308, 0.0, 1.0, 1e-300], (5, 500))
+    assert np.isfinite(judged(values)).all()
+
+
+def test_a_member_that_joins_late_is_taken_in() -> None:
+    values = correlated(4, 1500)
+    entities, rows = Entities(), state(4)
+    entity = entities.add()
+    for row in range(3):
+        entities.join(entity, row)
+    found = []
+    for window, column in enumerate(values.T):
+        if window == 700:
+            entities.join(entity, 3)
+        found.append(entities.step(entity, rows, column.copy()))
+    assert np.isfinite(found).all()
+    assert entities.inverse[entity].shape == (4, 4)
+
+
+def test_no_more_members_join_than_there_may_be() -> None:
+    entities = Entities()
+    entity = entities.add()
+    joined = [entities.join(entity, row) for row in range(MOST_MEMBERS + 2)]
+    assert joined == [True] * MOST_MEMBERS + [False] * 2
+    assert len(entities.rows[entity]) == MOST_MEMBERS
+
+
+def test_entities_do_not_matter_to_each_other() -> None:
+    one, other = correlated(3, 400, 1), correlated(3, 400, 2)
+    entities, rows = Entities(), state(6)
+    first, second = entities.add(), entities.add()
+    for row in range(6):
+        entities.join(first if row < 3 else second, row)
+    both = [
+        (entities.step(first, rows, column.copy()), entities.step(second, rows, column.copy()))
+        for column in np.vstack([one, other]).T
+    ]
+    np.testing.assert_array_equal(np.array([pair[0] for pair in both]).T, judged(one))
+    np.testing.assert_array_equal(np.array([pair[1] for pair in both]).T, judged(other))
+
+
+def test_entities_restored_judge_on_as_if_nothing_had_happened() -> None:
+    values = correlated(5, 600)
+    entities, rows = Entities(), state(5)
+    first, empty, second = entities.add(), entities.add(), entities.add()
+    for row in range(5):
+        entities.join(first if row < 2 else second, row)
+    for column in values[:, :300].T:
+        entities.step(first, rows, column.copy())
+        entities.step(second, rows, column.copy())
+    saved = {name: array.copy() for name, array in entities.dump().items()}
+    again, rows_again = Entities(), {name: array.copy() for name, array in rows.items()}
+    again.load(saved)
+    assert again.rows == entities.rows
+    assert again.rows[empty] == []
+    for column in values[:, 300:].T:
+        for entity in (first, second):
+            assert again.step(entity, rows_again, column.copy()) == entities.step(entity, rows, column.copy())
+
+
+def test_no_entities_at_all_are_saved_and_restored() -> None:
+    entities = Entities()
+    entities.load(Entities().dump())
+    assert entities.rows == []
