@@ -39,7 +39,8 @@ _PRIOR_POINT, _PRIOR_STRETCH, _PRIOR_FLAT = (3.0, 0.8), (2.0, 0.4), (5.0, 10.0 /
 _FLAT_UNIT = 0.3
 _CAP, _DECAY = 4.0, 0.8
 _SEASON_WEIGHT = 0.5
-_LENGTH_POWER = 0.25  # the deviation of a single window is worth less the shorter it is: 1 for an hour, 0.36 for 60 s
+# The deviation of a single window is worth less the shorter it is: 1 for an hour, 0.54 for five minutes, 0.5 at least.
+_LENGTH_POWER, _LEAST_LENGTH_WEIGHT = 0.25, 0.5
 _HOT_FROM, _HOT_SURPRISE, _HOT_PACE = 4.0, 2.5, 0.2
 _TOTAL_LEVEL = 0.98
 _TOTAL_SURPRISE = 1.6989700043360187  # −log10(1 − _TOTAL_LEVEL)
@@ -55,16 +56,18 @@ class TotalsPrior:
     """What the tail of a row's totals is taken to be before the row has shown its own: the threshold that 2 % of
     windows pass, and the mean excess over it. Defaults are those of synthetic signals (tests/detectors/prior.py)."""
 
-    threshold: float = 3.0
-    excess: float = 0.9
+    threshold: float = 2.8
+    excess: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class RowOptions:
-    """What people decide for each row, shapes (rows,): ``off`` bits of PARTS, ``season`` one of season's hints."""
+    """What people decide for each row, shapes (rows,): ``off`` bits of PARTS, ``season`` one of season's hints,
+    ``history`` windows that pass before any is surprising (None: the detector's own)."""
 
     off: npt.NDArray[np.uint16]
     season: npt.NDArray[np.uint8]
+    history: npt.NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,7 @@ class ComposedDetector:
         told = options or self._options(rows)
         believed = prior or self.prior
         limit = np.full(rows, np.inf) if most is None else most
+        history = np.full(rows, self.min_history, np.int32) if told.history is None else told.history
         scored = np.full((6, rows), np.nan)
         evidence = np.zeros((rows, at.EVIDENCE), np.float32)
         _step(
@@ -143,8 +147,8 @@ class ComposedDetector:
             values,
             mask,
             now,
-            (told.off, told.season, limit),
-            (believed.threshold, believed.excess, float(self.min_history)),
+            (told.off, told.season, limit, history),
+            (believed.threshold, believed.excess),
             scored,
             evidence,
         )
@@ -200,7 +204,8 @@ def _step(
             if core[at.ALIGN] > 0.0:
                 _align(state, i, x, now, scored)
             else:
-                _row(state, i, x, seen, now, (options[0][i], options[1][i], options[2][i]), believed, scored)
+                told = (options[0][i], options[1][i], options[2][i], options[3][i])
+                _row(state, i, x, seen, now, told, believed, scored)
                 evidence[i] = state.evidence[i]
             state.seen[i] = seen + 1
 
@@ -208,7 +213,7 @@ def _step(
 @njit(cache=True, error_model="numpy")
 def _row(state: Any, i: int, x: float, seen: int, now: float, told: Any, believed: Any, scored: Any) -> None:
     """One window of one row: score, then learn."""
-    off, hint, most = told
+    off, hint, most, history = told
     core, streams = state.core[i], state.tails[i]
     scored[5, i] = 1.0 if seen < soft_range.YOUNG else 0.0
     pace = _HOT_PACE if core[at.HOT] >= _HOT_FROM else 1.0
@@ -235,7 +240,8 @@ def _row(state: Any, i: int, x: float, seen: int, now: float, told: Any, believe
         seasonal = _point(streams[at.SEASON], abs(x - expected), floor, pace)
         hourly = _point(streams[at.HOUR], abs(core[at.HOURLY]), floor, pace)
         if not off & OFF_RESIDUAL:
-            by[at.BY_RESIDUAL] = (seconds / _LONGEST) ** _LENGTH_POWER * max(residual, _SEASON_WEIGHT * seasonal)
+            weight = max((seconds / _LONGEST) ** _LENGTH_POWER, _LEAST_LENGTH_WEIGHT)
+            by[at.BY_RESIDUAL] = weight * _capped(max(residual, _SEASON_WEIGHT * seasonal))
         if not off & OFF_SEASON:
             by[at.BY_SEASON] = _SEASON_WEIGHT * hourly
     if not off & OFF_RECORD:
@@ -264,7 +270,7 @@ def _row(state: Any, i: int, x: float, seen: int, now: float, told: Any, believe
     for j in range(at.EVIDENCE):
         kept[j] = max(min(by[j], _CAP), _DECAY * kept[j])
         total += kept[j]
-    surprise = _surprise(state.totals[i], total, seen, believed, pace)
+    surprise = _surprise(state.totals[i], total, seen >= history, believed, pace)
     scored[3, i] = surprise
     core[at.HOT] = core[at.HOT] + 1.0 if surprise >= _HOT_SURPRISE else 0.0
     # learn
@@ -358,10 +364,16 @@ def _shapes(state: Any, i: int, place: float, seen: int, by: Any, pace: float) -
 
 
 @njit(cache=True, error_model="numpy")
-def _surprise(totals: Any, total: float, seen: int, believed: Any, pace: float) -> float:
+def _capped(evidence: float) -> float:
+    """Beyond the cap only the logarithm counts, so that one stream alone hardly makes an alarm."""
+    return evidence if evidence <= _CAP else _CAP + np.log1p(evidence - _CAP)
+
+
+@njit(cache=True, error_model="numpy")
+def _surprise(totals: Any, total: float, warm: bool, believed: Any, pace: float) -> float:
     """−log10 p of the total by an exponential tail over a tracked quantile; then learn it."""
-    threshold, excess, history = believed
-    if seen < history:
+    threshold, excess = believed
+    if not warm:
         return 0.0
     if totals[at.TOTAL_VALUES] == 0.0:
         totals[at.TOTAL_U], totals[at.TOTAL_MEAN], totals[at.TOTAL_EXCESSES] = threshold, excess, _TOTAL_BEGIN

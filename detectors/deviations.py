@@ -12,7 +12,9 @@ from detectors.layout import CHANGE, HIGH, LAST, LEAST, LOW, MOST, PLACE, RUN, U
 from detectors.protocol import Floats
 from detectors.soft_range import YOUNG
 
-_RECORD = 20.0  # evidence of a record as large as the whole range
+_RECORD = 20.0  # evidence of a record as large as the whole range; less in the first windows, which have many
+#: Windows before there are records.
+RECORD_FROM = 30
 _FORGET = 1.0 / 20_000  # share of a record beyond the soft range that is forgotten a window
 #: Windows before quiet is known.
 QUIET_FROM = 30
@@ -21,11 +23,11 @@ QUIET_FROM = 30
 @njit(cache=True, error_model="numpy")
 def record(core: Floats, x: float, seen: int) -> float:
     """Evidence that x lies beyond all that was seen, by its distance in ranges."""
-    if seen < YOUNG:
+    if seen < RECORD_FROM:
         return 0.0
     least, most = core[LEAST], core[MOST]
     span = max(most - least, 1e-3 * max(abs(most), abs(least)) + 1e-300)
-    return _RECORD * max(x - most, least - x, 0.0) / span
+    return _RECORD * min(seen / YOUNG, 1.0) * max(x - most, least - x, 0.0) / span
 
 
 @njit(cache=True, error_model="numpy")

@@ -6,10 +6,10 @@ The way of the data, and the rooms that it passes (folders of this package; ``de
                        │
       ingest           │   codecs/   bytes → records        signals/  who emits it, where it belongs
                        ▼
-                  calm.signals           columnar blocks of raw values, by workload
+                  calm.signals           columnar blocks of raw values, by workload    ◄── policies of calm.control
                        │
       score            │   windows/  event time, watermark  signals/  rates, distributions
-                       │   scoring/  windows → detectors/ → scores → anomalies
+                       │   scoring/  windows → detectors/ → scores → anomalies, by the policy of each signal
                        ▼
                   calm.scores   calm.anomalies
                        │
@@ -22,6 +22,7 @@ The way of the data, and the rooms that it passes (folders of this package; ``de
     flow/         one pure chain per role (ingest, score, correlate): messages in, records and counts out
     streams/      all Kafka and Faust: topics, the shard service that runs the chains, workers, brokers
     replay/       the same chains over files or a stretch of Kafka
+    evaluation/   what detection is worth, on labelled data
     settings.py   one validated configuration
     telemetry.py  Prometheus metrics about ourselves
     app.py        the composition root

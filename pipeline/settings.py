@@ -193,7 +193,7 @@ class Settings(BaseSettings):
 
 _PREFIX = "CALMSTREAM_"
 #: Environment variables with our prefix that are not settings.
-NOT_SETTINGS = frozenset({"CALMSTREAM_CONFIG", "CALMSTREAM_KAFKA_HOME"})
+NOT_SETTINGS = frozenset({"CALMSTREAM_CONFIG", "CALMSTREAM_DATA", "CALMSTREAM_KAFKA_HOME"})
 
 
 def load(config: str | os.PathLike[str] | None = None, overrides: dict[str, Any] | None = None) -> Settings:

@@ -16,7 +16,6 @@ from pipeline.streams.embedded import EmbeddedBroker
 from tests.kafka import fetch
 from tests.kafka.server import KafkaServer
 
-
 #: Compiled kernels, and what they are compiled from.
 DETECTORS = Path(__file__).parent.parent / "detectors"
 

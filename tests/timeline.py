@@ -24,13 +24,16 @@ from pipeline.policies import Control, DetectorPolicy
 from pipeline.records import US, Output
 
 START = 1_700_000_000
-#: So that a timeline says when something comes, whatever the shipped defaults are.
+#: So that a timeline says when something comes, however detection is tuned: above 200 is trouble, and nothing else.
 USUAL_POLICY: dict[str, Any] = {
-    "threshold_surprise": 2.5,
+    "threshold_surprise": 4.0,
+    "hard_upper": 200.0,
+    "min_absolute": 1e9,
     "open_windows": 2,
     "of_windows": 3,
-    "min_absolute": 60.0,  # so that an anomaly ends when the deviation does, not when its evidence has faded
 }
+#: What is trouble is for the detector to find; it ends when the deviation does, not when its evidence has faded.
+DETECTED: dict[str, Any] = {"threshold_surprise": 2.5, "hard_upper": None, "min_absolute": 60.0}
 TRANSITIONS = ("anomalies", "incidents")
 
 

@@ -292,7 +292,7 @@ class ScoreChain:
             for name in snapshot.names:
                 if name.startswith(("fast/", "slow/")):
                     self._scorer.table.load(name, columns.decode(snapshot.blocks[name])[1])
-            self._scorer.pools.load(columns.decode(snapshot.blocks["pools"])[1])
+            self._scorer.restored(columns.decode(snapshot.blocks["pools"])[1])
             self._scorer.apply(self._policies.table)
             if "distributions" in snapshot.names:
                 self._distributions.load(snapshot.blocks["distributions"])

@@ -120,7 +120,8 @@ def step(state: dict[str, Array], window: Window, end_us: int, rules: Rules) -> 
     quiet = np.where(calm, np.minimum(state["quiet"][row].astype(np.int64) + 1, 255), 0)
     state["quiet"][row] = quiet
     ends = was_open & ((quiet >= rules.close_windows) | window.settled)
-    worse = was_open & ~ends & unlikely & (state["peak"][row] >= 2 * state["told"][row])
+    peak, told = state["peak"][row], state["told"][row]
+    worse = was_open & ~ends & unlikely & (peak >= 2 * told) & (peak > told)
     state["open"][row] = (was_open | opens) & ~ends
     state["recent"][row[ends]] = 0
     state["rested"][row] = np.where(opens, 1, rested)

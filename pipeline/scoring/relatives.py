@@ -1,7 +1,7 @@
 """Who a signal belongs with: siblings to inherit a baseline from, and the entity whose signals are judged together.
 
-Guarantee: depends on the signals and the order in which they came alone. Siblings are the same metric, with the same
-attributes, of other instances of the same workload.
+Guarantee: depends on the signals and the order in which they are added alone. Siblings are the same metric, with the
+same attributes, of other instances of the same workload.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class Relatives:
 
     def entity(self, row: int, signal: Signal) -> Sequence[int]:
         """Add a signal to its entity; all rows of it, or none where it is not one to be judged with others."""
-        if signal.kind in _NOT_SCORED or signal.name == ENTITY_SIGNAL:
+        if signal.kind in _NOT_SCORED:
             return ()
         rows = self._entities.setdefault((signal.scope, signal.workload, signal.instance), [])
         rows.append(row)
@@ -46,5 +46,5 @@ class Relatives:
 
 def donor(siblings: Sequence[int], seen: npt.NDArray[np.int64], least: int) -> int | None:
     """The sibling with the longest history, of those that have at least ``least`` windows; the newest of equals."""
-    known = [row for row in siblings if seen[row] >= least]
-    return max(known, key=lambda row: (seen[row], row)) if known else None
+    known = [row for row in reversed(siblings) if seen[row] >= least]
+    return max(known, key=lambda row: int(seen[row]), default=None)

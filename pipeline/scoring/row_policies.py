@@ -37,6 +37,7 @@ _FIELDS: Mapping[str, npt.DTypeLike] = {
     "hard_upper": np.float64,
     "off": np.uint16,
     "season": np.uint8,
+    "history": np.int32,
     "open_windows": np.uint8,
     "of_windows": np.uint8,
     "close_windows": np.uint8,
@@ -106,6 +107,7 @@ class RowPolicies:
         arrays["hard_lower"][row] = -np.inf if policy.hard_lower is None else policy.hard_lower
         arrays["hard_upper"][row] = np.inf if policy.hard_upper is None else policy.hard_upper
         arrays["off"][row] = sum(_BITS[part] for part in policy.parts_off)
+        arrays["history"][row] = policy.min_history_windows
         arrays["season"][row] = _SEASONS[policy.season]
         for name in ("open_windows", "of_windows", "close_windows"):
             arrays[name][row] = getattr(policy, name)

@@ -56,7 +56,7 @@ class Scorer:
             "silence": self.silences.fields,
             "budget": budget.FIELDS,
             "together": together.FIELDS,
-            "given": {"window_us": np.int64},
+            "given": {"window_us": np.int64, "met_us": np.int64},
             **extra,
         }
         self.table = Table(groups, frozenset(("detector", name) for name in self.detector.slow))
@@ -71,7 +71,6 @@ class Scorer:
         row = self.catalogue.add(signal)
         if row == self.table.rows:
             self._begin(row, signal, window_us)
-            self._meet(row, signal, window_us)
         return row
 
     def _begin(self, row: int, signal: Signal, window_us: int) -> None:
@@ -91,17 +90,34 @@ class Scorer:
         stays = not signal.instance and signal.name != ENTITY_SIGNAL
         self._watched[row] = stays and not self._policies.arrays["off"][row] & SILENCE
 
-    def _meet(self, row: int, signal: Signal, window_us: int) -> None:
-        """Inherit from a sibling, join the entity."""
+    def _meet(self, end_us: int, row: Array) -> None:
+        """Rows with their first window inherit from a sibling and join their entity, in the order of ids: then, and not
+        when they were described, so that it does not matter when that was."""
         groups = self.table.groups
-        heir = donor(self._relatives.add(row, signal), groups["detector"]["seen"], _LEAST_DONOR_WINDOWS)
-        if heir is not None:
-            inherit(State(self.detector.version, groups["detector"]), row, heir)
-        rows = self._relatives.entity(row, signal)
-        if len(rows) >= LEAST_MEMBERS:
-            entity_row = self.add(_entity_of(signal), window_us)
-            for member in rows if len(rows) == LEAST_MEMBERS else (row,):
-                self.pools.join(member, entity_row)
+        new = row[groups["given"]["met_us"][row] == 0]
+        for each in new[np.argsort(self._ids[new])].tolist():
+            signal, groups = self.catalogue.signals[each], self.table.groups
+            groups["given"]["met_us"][each] = end_us
+            heir = donor(self._relatives.add(each, signal), groups["detector"]["seen"], _LEAST_DONOR_WINDOWS)
+            if heir is not None:
+                inherit(State(self.detector.version, groups["detector"]), each, heir)
+            members = self._relatives.entity(each, signal)
+            if len(members) >= LEAST_MEMBERS:
+                entity_row = self.add(_entity_of(signal), int(groups["given"]["window_us"][each]))
+                for member in members if len(members) == LEAST_MEMBERS else (each,):
+                    self.pools.join(member, entity_row)
+        self.table.touch(new)
+        self.table.touch(new, slow=True)
+
+    def restored(self, pools: Mapping[str, Array]) -> None:
+        """The table is as it was saved: so are relatives and pools. Raises ValueError or KeyError."""
+        met_us = self.table.groups["given"]["met_us"][: self.table.rows]
+        met = np.flatnonzero(met_us)
+        self._relatives = Relatives()
+        for row in met[np.lexsort((self._ids[met], met_us[met]))].tolist():
+            self._relatives.add(row, self.catalogue.signals[row])
+            self._relatives.entity(row, self.catalogue.signals[row])
+        self.pools.load(pools)
 
     def apply(self, policies: PolicyTable) -> None:
         """From the next step on these policies are in force."""
@@ -130,6 +146,7 @@ class Scorer:
     ) -> tuple[ScoreBlock, list[Anomaly]]:
         """Score the windows that end at ``end_us``; ``row`` is distinct, all shapes (windows,). The block also has the
         derived signals of the entities that these rows are part of."""
+        self._meet(end_us, row)
         groups = self.table.groups
         resumed = episodes.end_silence(groups["episodes"], row, start_us)
         said = self._anomalies(resumed, end_us, "data came again")
@@ -159,7 +176,7 @@ class Scorer:
         counted = State(self.counts.version, groups["counts"])
         most = self.counts.most_evidence(counted, self.counts.step(counted, values, given_now, now), values)
         state = State(self.detector.version, groups["detector"])
-        options = RowOptions(given["off"], given["season"])
+        options = RowOptions(given["off"], given["season"], given["history"])
         scores = self.detector.step(state, values, given_now, now, options, self.pools.calibration.prior, most)
         self.table.touch(np.flatnonzero(scores.slow), slow=True)
         entity, distances = self.pools.judge_entities(groups["together"], values, given["off"] & TOGETHER > 0)

@@ -9,7 +9,17 @@ for the figures that need one.
 import argparse
 import sys
 
-from tests.benchmarks import calibration, checkpoint, detector, latency, million, normal_stretches, restore, throughput
+from tests.benchmarks import (
+    calibration,
+    checkpoint,
+    cold_start,
+    detector,
+    latency,
+    million,
+    normal_stretches,
+    restore,
+    throughput,
+)
 from tests.benchmarks.run import Run, RunFailed, started
 from tests.kafka.fetch import Unavailable
 
@@ -23,7 +33,7 @@ LATENCY = (
 )
 RESTORE = "restore.seconds"
 ON_KAFKA = (SINGLE, BATCHED, *CHECKPOINT, *LATENCY, RESTORE, million.FIGURE)
-FIGURES = (*ON_KAFKA, *detector.FIGURES, *calibration.FIGURES, *normal_stretches.FIGURES)
+FIGURES = (*ON_KAFKA, *detector.FIGURES, *calibration.FIGURES, *normal_stretches.FIGURES, *cold_start.FIGURES)
 
 
 def main() -> int:
@@ -50,6 +60,7 @@ def measure(wanted: set[str], repeats: int) -> None:
             detector.figures(run, wanted)
             calibration.figures(run, wanted)
             normal_stretches.figures(run, wanted)
+            cold_start.figures(run, wanted)
     if on_kafka := wanted.intersection(ON_KAFKA):
         with started(repeats, with_kafka=True) as run:
             _on_kafka(run, on_kafka)

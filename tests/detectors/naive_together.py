@@ -1,6 +1,6 @@
 """The slow, obvious twin of detectors.together: one entity by its whole matrix, solved anew for each window.
 
-``A`` is what the kernel keeps the inverse of. The tail is that of naive_composed, which rounds to single precision.
+``A`` is what the kernel keeps the inverse of. The tail is that of naive_streams, which rounds to single precision.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors import together
-from tests.detectors.naive_composed import Tail, clipped
+from tests.detectors.naive_expected import clipped
+from tests.detectors.naive_streams import Tail
 
 
 @dataclass

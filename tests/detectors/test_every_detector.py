@@ -1,5 +1,7 @@
-"""What every row detector of the catalogue keeps: the common checks; the composed one also without each of its parts."""
+"""What every row detector of the catalogue keeps: the common checks. The composed one is
+checked also without each of its parts."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -18,7 +20,7 @@ TOLERANCE = {"composed": (1e-5, 1e-9), "level": (1e-9, 1e-300), "counts": (1e-9,
 
 SEEDS = [1, 2]
 
-DETECTORS: dict[str, RowDetector] = {name: made() for name, made in CATALOGUE.items()} | {
+DETECTORS: Mapping[str, RowDetector] = {name: made() for name, made in CATALOGUE.items()} | {
     f"composed without {part}": ComposedDetector(parts=tuple(other for other in ROW_PARTS if other != part))
     for part in ROW_PARTS
 }

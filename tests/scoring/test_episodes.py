@@ -1,4 +1,4 @@
-"""Episodes: n of m opens, hysteresis closes, silence ends; onset, peak and revision."""
+"""Episodes: n of m opens, hysteresis closes, silence ends, rest and fatigue hold back; onset, peak and revision."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,13 @@ from pipeline.scoring.episodes import Rules, Window
 LENGTH = 10
 RULES = Rules(threshold=4.0, open_windows=2, of_windows=3, close_windows=3)
 
-#: What a window shows: unlikely, nearly twice and twice as much, half the threshold, just below it, calm, and unlikely
-#: but too small to matter.
-SURPRISE = {"u": 6.0, "v": 11.9, "U": 12.0, "w": 2.0, "l": 1.9, "c": 0.0, "s": 9.0}
+#: What a window shows: unlikely, nearly twice and twice as much, half the threshold, just below it, calm, unlikely but
+#: too small to matter, nearly and just so much more unlikely that it opens in spite of the rest, forced, and unlikely at
+#: a level that is the normal one from now on.
+SURPRISE = {"u": 6.0, "v": 11.9, "U": 12.0, "w": 2.0, "l": 1.9, "c": 0.0, "s": 9.0, "g": 8.9, "h": 9.0, "f": 0.0}
+SURPRISE |= {"n": 6.0}
+#: One unlikely window opens, one calm one ends.
+QUICK = Rules(threshold=4.0, open_windows=1, of_windows=1, close_windows=1)
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,13 @@ def play(story: str, rules: Rules = RULES) -> list[Told]:
                 np.array([0]),
                 np.array([i * LENGTH]),
                 SURPRISE[what] * one,
-                np.array([what in "uvUwl"]),
+                np.array([what in "uvUwlghn"]),
                 i * one,
                 one,
                 one,
                 one,
+                forced=np.array([what == "f"]),
+                settled=np.array([what == "n"]),
             )
             changes = episodes.step(state, window, end_us, rules)
         else:
@@ -120,7 +126,7 @@ def test_it_is_updated_when_it_got_twice_as_unlikely_as_told_and_only_then() -> 
 
 
 def test_revisions_count_up_and_begin_anew_with_the_next_episode() -> None:
-    told = play("uuU ccc cc uu ccc")
+    told = play(f"uuU ccc {'c' * 45} uu ccc")
     assert [(one.transition, one.revision) for one in told] == [
         ("opened", 1),
         ("updated", 2),
@@ -128,7 +134,7 @@ def test_revisions_count_up_and_begin_anew_with_the_next_episode() -> None:
         ("opened", 1),
         ("ended", 2),
     ]
-    assert [one.onset for one in told] == [0, 0, 0, 8, 8]
+    assert [one.onset for one in told] == [0, 0, 0, 51, 51]
     assert [one.peak for one in told] == [6, 12, 12, 6, 6]
 
 
@@ -149,7 +155,104 @@ def test_a_sparse_signal_is_given_more_time() -> None:
 
 
 def test_after_silence_an_episode_must_open_anew() -> None:
-    assert transitions("cccc uu ---------- u c u") == [("opened", 5), ("ended", 15), ("opened", 18)]
+    story = f"cccc uu ---------- {'c' * 45} u c u"
+    assert transitions(story) == [("opened", 5), ("ended", 15), ("opened", 63)]
+
+
+# Rest and fatigue
+
+
+@pytest.mark.parametrize(("calm", "opens"), [(1, False), (44, False), (45, True), (300, True)])
+def test_for_a_while_after_an_episode_opened_one_like_it_does_not(calm: int, opens: bool) -> None:
+    again = transitions("u" + "c" * calm + "u", QUICK)[2:]
+    assert again == ([("opened", calm + 1)] if opens else [])
+
+
+@pytest.mark.parametrize(
+    ("windows", "seconds", "rested"),
+    [(0, 60, 45), (1500, 60, 45), (2000, 60, 60), (9600, 60, 288), (10**6, 60, 288), (10**6, 3600, 24), (9, 3600, 24)],
+)
+def test_the_rest_is_a_share_of_the_history_within_bounds_and_at_most_a_day(
+    windows: int, seconds: int, rested: int
+) -> None:
+    state = episodes.empty(2)
+    state["windows"][1], state["interval_us"][1] = windows, seconds * 10**6
+    assert episodes.rest(state, np.array([1])).tolist() == [rested]
+
+
+@pytest.mark.parametrize(("again", "opens"), [("u", False), ("g", False), ("h", True), ("f", True)])
+def test_what_is_plainly_stronger_or_forced_opens_in_spite_of_the_rest(again: str, opens: bool) -> None:
+    assert (transitions("uccc" + again, QUICK)[2:] == [("opened", 4)]) == opens
+
+
+def test_where_several_windows_open_a_stronger_episode_needs_them_all_and_no_more() -> None:
+    assert play("uu ccc hh")[2] == Told("opened", 6, onset=5, revision=1, unlikely=2, peak=9.0, peak_at=5)
+    assert transitions("uu ccc hch")[2:] == [("opened", 7)]
+    assert transitions("uu ccc huc")[2:] == []
+
+
+def test_unlikely_windows_of_the_rest_are_no_part_of_the_next_episode() -> None:
+    opened = [one for one in play("u" + "c" * 40 + "u" * 10, Rules(4.0, 1, 3, 1)) if one.transition == "opened"]
+    assert [(one.window, one.onset, one.unlikely) for one in opened] == [(0, 0, 1), (46, 46, 1)]
+
+
+def test_a_row_that_opened_many_episodes_needs_a_little_more_each_time() -> None:
+    calm = "c" * 45
+    rules = Rules(threshold=5.95, open_windows=1, of_windows=1, close_windows=1)
+    assert [what for what, _ in transitions(f"u{calm}" * 4, rules)] == ["opened", "ended"] * 2
+    assert [what for what, _ in transitions(f"u{calm}" * 4, Rules(5.7, 1, 1, 1))] == ["opened", "ended"] * 4
+
+
+def test_fatigue_fades() -> None:
+    calm, rules = "c" * 45, Rules(threshold=5.95, open_windows=1, of_windows=1, close_windows=1)
+    assert len(transitions(f"u{calm}u{calm}{'c' * 9000}u", rules)) == 5
+
+
+def test_once_open_it_stays_open_at_the_threshold_itself_however_tired_the_row_is() -> None:
+    told = transitions("".join("u" + "c" * 45 for _ in range(4)) + "U" + "u" * 5 + "c", Rules(5.95, 1, 1, 1))
+    assert told[-2:] == [("opened", 184), ("ended", 190)]
+
+
+# Forced, settled, silent
+
+
+def test_a_forced_window_is_unlikely_whatever_its_surprise() -> None:
+    assert transitions("ccc ff fff ccc") == [("opened", 4), ("ended", 10)]
+    assert transitions("uu fccc")[1:] == [("ended", 5)]
+
+
+def test_a_new_normal_ends_an_episode_at_once_and_opens_none() -> None:
+    assert transitions("uuuun uu") == [("opened", 1), ("ended", 4)]
+    assert transitions("n", QUICK) == [("opened", 0)]
+
+
+def silent_for(windows: int) -> tuple[dict[str, np.ndarray], episodes.Changes]:
+    """Three rows: one calm, one in an episode, one that never sent; all silent for so many windows."""
+    state = episodes.empty(3)
+    ones = np.ones(2)
+    for i in range(3):
+        surprise = np.array([0.0, 6.0])
+        window = Window(np.array([0, 1]), np.full(2, i * LENGTH), surprise, surprise > 0, ones, ones, ones, ones)
+        episodes.step(state, window, (i + 1) * LENGTH, RULES)
+    row, length = np.array([0, 1]), np.full(2, float(windows))
+    return state, episodes.begin_silence(state, row, np.full(2, 5.0), length, ones)
+
+
+def test_silence_opens_an_episode_since_the_last_data_where_none_is_open() -> None:
+    state, changes = silent_for(4)
+    assert (changes.opened.tolist(), changes.updated.size, changes.ended.size) == ([0], 0, 0)
+    assert (state["onset_us"][0], state["revision"][0], state["peak"][0], state["peak_value"][0]) == (30, 1, 5.0, 4.0)
+    assert state["silent"].tolist() == [True, False, False]
+    assert episodes.begin_silence(state, np.array([0]), *(np.ones((3, 1)))).opened.size == 0
+
+
+def test_an_episode_about_silence_does_not_end_for_the_silence_but_when_told() -> None:
+    state, _ = silent_for(4)
+    assert episodes.silent(state, 10**6).tolist() == [1]
+    ended = episodes.end_silence(state, np.array([0, 1, 2]), np.array([90, 90, 90])).ended
+    assert (ended.tolist(), state["last_us"][0], state["revision"][0]) == ([0], 90, 2)
+    assert not state["open"].any()
+    assert episodes.end_silence(state, np.array([0]), np.array([99])).ended.size == 0
 
 
 def test_the_next_silence_is_known_while_one_is_open() -> None:
