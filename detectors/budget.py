@@ -28,6 +28,7 @@ BINS = round((TRIMMED - REFERENCE) / _BIN)
 _PRIOR_WINDOWS = 4000.0
 _PRIOR_CLUSTER = 3.0
 _LEAST_PEAKS = 5.0  # peaks below which the tail is extrapolated
+_PRIOR_PEAKS = 20.0  # peaks that a calibrated tail (mean excess 1/ln 10) counts as
 _EVERY = 16  # steps between two fits
 _MEMORY_WINDOWS = 50_000_000.0  # windows after which all counts are halved
 _LN10 = float(np.log(10.0))
@@ -111,8 +112,9 @@ class AlertBudget:
         middle = REFERENCE + _BIN * (np.arange(BINS) + 0.5)
         start = REFERENCE + _BIN * at
         peaks = counts[at:]
-        excess = float((peaks * (middle[at:] - start)).sum() / max(peaks.sum(), 1e-9))
-        excess *= 1.0 + 1.0 / np.sqrt(max(peaks.sum(), 1.0))
+        number = peaks.sum() + _PRIOR_PEAKS
+        excess = float((peaks * (middle[at:] - start)).sum() + _PRIOR_PEAKS / _LN10) / number
+        excess *= 1.0 + 0.5 / np.sqrt(number)
         return np.append(beyond, [self.windows + _PRIOR_WINDOWS, start, min(max(excess, 0.2 / _LN10), 2.0)])
 
     def dump(self) -> dict[str, npt.NDArray[Any]]:

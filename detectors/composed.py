@@ -41,7 +41,8 @@ _CAP, _DECAY = 4.0, 0.8
 _SEASON_WEIGHT = 0.5
 # The deviation of a single window is worth less the shorter it is: 1 for an hour, 0.54 for five minutes, 0.5 at least.
 _LENGTH_POWER, _LEAST_LENGTH_WEIGHT = 0.25, 0.5
-_HOT_FROM, _HOT_SURPRISE, _HOT_PACE = 4.0, 2.5, 0.2
+# Disturbed windows (surprising ones in a row, far from the usual level, mostly far from the forecast) teach slowly.
+_HOT_FROM, _HOT_SURPRISE, _MANY_BURSTS, _DISTURBED_PACE = 4.0, 2.5, 0.4, 0.1
 _TOTAL_LEVEL = 0.98
 _TOTAL_SURPRISE = 1.6989700043360187  # −log10(1 − _TOTAL_LEVEL)
 _TOTAL_BEGIN = 10.0  # excesses that a row's own beginning is worth
@@ -216,7 +217,8 @@ def _row(state: Any, i: int, x: float, seen: int, now: float, told: Any, believe
     off, hint, most, history = told
     core, streams = state.core[i], state.tails[i]
     scored[5, i] = 1.0 if seen < soft_range.YOUNG else 0.0
-    pace = _HOT_PACE if core[at.HOT] >= _HOT_FROM else 1.0
+    disturbed = core[at.HOT] >= _HOT_FROM or core[at.LASTING] > 0.0 or core[at.BURSTS] > _MANY_BURSTS
+    pace = _DISTURBED_PACE if disturbed else 1.0
     seconds = min(max(now - core[at.TIME], 1e-3), _LONGEST) if seen > 0 else 60.0
     core[at.TIME] = now
     if off & OFF_SEASON:
@@ -306,7 +308,7 @@ def _expect(
     offset = core[at.OFFSET]
     level = season.usual(week, visits, day, day_visits, hour, part, hint, core[at.SLOW] - offset) + offset
     fallback = season.usual(week, visits, day, day_visits, hour, part, hint, core[at.MEDIUM] - offset) + offset
-    if hint != season.NONE and seen > season.DAY:
+    if hint != season.NONE and day_visits[hour % season.DAY] >= season.CLOCK_FROM:
         early = season.usual(week, visits, day, day_visits, hour - 1, part, hint, core[at.SLOW] - offset) + offset
         tardy = season.usual(week, visits, day, day_visits, hour + 1, part, hint, core[at.SLOW] - offset) + offset
         season.read_clock(core, abs(x - early), abs(x - level), abs(x - tardy), seconds)

@@ -26,6 +26,7 @@ from detectors.lattice import LARGEST, MOST, coarser, lattice
 from detectors.protocol import Floats, Mask, Scores, State, StateVersionError
 
 _FEW = 30.0  # counts up to this mean are few
+_SEVERAL = 3.0  # windows with something in them, before a row is one that counts
 _LEAST_MEAN = 1e-12
 _PRIOR_DISPERSION, _PRIOR_WEIGHT = 0.3, 4.0  # φ before it is known, and how many units of information that is worth
 _SPREAD_DOUBT = 4.0  # how much the doubt about the variance widens the tails: this share of it over the windows seen
@@ -229,16 +230,16 @@ class CountsDetector:
         )  # fmt: skip
         return scores
 
-    def most_evidence(self, state: State, scores: Scores, values: Floats) -> Floats:
+    def most_evidence(self, state: State, scores: Scores, values: Floats, quantum: Floats) -> Floats:
         """(rows,): how surprising the window just scored is as a count, infinite for rows that do not count few things
-        and for a value that is no count.
+        and for a value that is no count. ``quantum`` is that of the state before the window.
 
-        No other evidence of a single value can be stronger: a first event after many windows without one is rare, not
-        impossible.
+        No other evidence of a single value can be stronger: a rare event that was seen before is rare, not impossible.
         """
         a = state.arrays
-        few = (a["quantum"] > 0.0) & (a["height"] <= _FEW * a["quantum"]) & (a["fit"] >= self.least_fit)
+        few = (quantum > 0.0) & (a["height"] <= _FEW * a["quantum"]) & (a["fit"] >= self.least_fit)
         few &= (a["seen"] > self.min_history) & (values >= 0.0)
+        few &= (1.0 - a["zeros"]) * np.minimum(a["seen"], 1.0 / self.mean_rate) >= _SEVERAL
         with np.errstate(divide="ignore", invalid="ignore"):
             counts = values / a["quantum"]
             few &= np.abs(counts - np.rint(counts)) <= 0.02

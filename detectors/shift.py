@@ -6,7 +6,7 @@ and steadier than it is far, is adopted after LASTING_WINDOWS windows; nothing s
 
 from numba import njit
 
-from detectors.layout import AWAY, AWAY_SPREAD, LASTING, USUAL_AWAY
+from detectors.layout import AWAY, AWAY_SPREAD, BURSTS, LASTING, USUAL_AWAY
 from detectors.protocol import Floats
 
 #: Windows after which a new level is the normal one.
@@ -26,7 +26,8 @@ def shift(core: Floats, away: float, seen: int, pace: float) -> float:
     if seen < _YOUNG:
         core[USUAL_AWAY] += (abs(away) - usual) / (seen + 1.0)
         return 0.0
-    core[USUAL_AWAY] += 0.005 * pace * (min(abs(away), 5.0 * usual + 1e-300) - usual)
+    reach = 5.0 * usual + core[BURSTS] * abs(away) + 1e-300
+    core[USUAL_AWAY] += 0.005 * pace * (min(abs(away), reach) - usual)
     far = abs(core[AWAY]) > _FAR * usual and core[AWAY] * before > 0.0
     core[LASTING] = core[LASTING] + 1.0 if far else 0.0
     if core[LASTING] < LASTING_WINDOWS or core[AWAY_SPREAD] > 0.5 * abs(core[AWAY]):

@@ -22,7 +22,7 @@ from pipeline.demo.screen import Screen
 from pipeline.demo.stack import forget_environment
 from pipeline.demo.watch import Watch
 
-TOTAL_SECONDS = 150.0
+TOTAL_SECONDS = 175.0
 _ENDING_SECONDS = 8.0  # kept for the summary and for stopping everything
 _HOLD_SECONDS = 3.0  # how long a disturbance goes on after its incident opened
 _CALM_SECONDS = 20.0  # how long to wait, before a disturbance, until other incidents are out of reach

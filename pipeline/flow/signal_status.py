@@ -10,12 +10,14 @@ from typing import Literal
 
 import numpy as np
 
-from detectors import State
+from detectors import Scores, State
 from detectors.layout import FAST, HIGH, LAST, LEAST, LOW, MOST, OFFSET, SCALE, SLOW
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.score import ScoreChain
 from pipeline.records import US, Kind, Signal, Snapshot
 from pipeline.scoring.episodes import SILENT_INTERVALS
+from pipeline.scoring.relatives import ENTITY_SIGNAL
+from pipeline.scoring.scorer import Scorer
 
 Condition = Literal["anomalous", "cold", "silent", "warm"]
 
@@ -68,18 +70,15 @@ def signal_statuses(snapshot: Snapshot, partition: int, config: FlowConfig) -> I
     chain.restore(snapshot)
     scorer, watermark_us = chain.scorer, max(chain.watermark_us(), chain.closed_us)
     rows = len(scorer.catalogue)
-    state = State(scorer.detector.version, scorer.table.groups["detector"]).take(slice(0, rows))
-    episodes = {name: array[:rows] for name, array in scorer.table.groups["episodes"].items()}
-    # A window is scored before it is learned, so any value brings out what was expected.
-    arrays = {name: array.copy() for name, array in state.arrays.items()}
-    ahead = scorer.detector.step(state, np.zeros(rows), np.ones(rows, np.bool_), watermark_us / US)
-    core = arrays["core"]
+    arrays, episodes = scorer.table.groups["detector"], scorer.table.groups["episodes"]
+    core, ahead = arrays["core"], _ahead(scorer, watermark_us)
     for row, signal in enumerate(scorer.catalogue.signals):
         if signal.kind in _NOT_SCORED:
             continue
         windows, seen_us = int(arrays["seen"][row]), int(episodes["seen_us"][row])
         interval_us = int(episodes["interval_us"][row]) or config.window_of(signal.kind)
-        known, resolved = windows > 0, chain.policies.resolve(signal)
+        known = windows > 0 and signal.name != ENTITY_SIGNAL  # of a derived signal only the episodes are kept here
+        resolved = chain.policies.resolve(signal)
         yield SignalStatus(
             signal=signal,
             partition=partition,
@@ -101,6 +100,21 @@ def signal_statuses(snapshot: Snapshot, partition: int, config: FlowConfig) -> I
             detector=scorer.detector.version,
             policy=resolved.version,
         )
+
+
+def _ahead(scorer: Scorer, watermark_us: int) -> Scores:
+    """What is expected of the next window of every row. A window is scored before it is learned, so any value brings
+    that out."""
+    window_us = scorer.table.groups["given"]["window_us"]
+    state = State(scorer.detector.version, scorer.table.groups["detector"]).take(slice(0, window_us.size))
+    found = Scores(*(np.full(window_us.size, np.nan) for _ in range(4)))
+    for length in np.unique(window_us[: scorer.table.rows]).tolist():
+        mask = window_us == length
+        next_us = (watermark_us // length + 1) * length
+        scores = scorer.detector.step(state, np.zeros(mask.size), mask, next_us / US, scorer.options())
+        for name in ("expected", "lower", "upper"):
+            getattr(found, name)[mask] = getattr(scores, name)[mask]
+    return found
 
 
 def _condition(*, is_open: bool, cold: bool, silent: bool) -> Condition:

@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 
 _WEEK_SECONDS = 604_800.0
 _BUDGET_WINDOW_SECONDS = 60.0  # the length of windows for which a budget is stated
-_LEAST_SHARE, _MOST_SHARE = 0.5, 8.0
+_LEAST_SHARE, _MOST_SHARE = 1.0, 8.0
 _DIRECTIONS = {"both": 0, "up": 1, "down": -1}
 _SEASONS = {"auto": AUTO, "none": NONE, "daily": DAILY, "weekly": WEEKLY}
 _BITS: Mapping[str, int] = {part: 1 << bit for bit, part in enumerate(PARTS)}
@@ -47,7 +47,7 @@ _FIELDS: Mapping[str, npt.DTypeLike] = {
 
 def budget_of(alert_budget: float, window_seconds: float) -> float:
     """Anomalies a signal and week for windows of this length. A budget is stated for windows of 60 s and grows in
-    proportion to the length, from half to eight times: a week has few long windows, each says more, and on real data
+    proportion to the length, from one to eight times: a week has few long windows, each says more, and on real data
     far fewer of them surprise than are allowed (docs/detection.md has the figures)."""
     share = window_seconds / _BUDGET_WINDOW_SECONDS
     return alert_budget * min(max(share, _LEAST_SHARE), _MOST_SHARE)

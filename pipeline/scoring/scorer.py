@@ -139,6 +139,11 @@ class Scorer:
             given["close_windows"][row],
         )
 
+    def options(self) -> RowOptions:
+        """What people decided for the detector, by table row."""
+        given = self._policies.arrays
+        return RowOptions(given["off"], given["season"], given["history"])
+
     # -- windows -------------------------------------------------------------------------------------------------------
 
     def step(
@@ -174,10 +179,11 @@ class Scorer:
         values[row] = value
         given_now, now = np.isfinite(values), end_us / US
         counted = State(self.counts.version, groups["counts"])
-        most = self.counts.most_evidence(counted, self.counts.step(counted, values, given_now, now), values)
+        quantum = counted.arrays["quantum"].copy()
+        most = self.counts.most_evidence(counted, self.counts.step(counted, values, given_now, now), values, quantum)
         state = State(self.detector.version, groups["detector"])
-        options = RowOptions(given["off"], given["season"], given["history"])
-        scores = self.detector.step(state, values, given_now, now, options, self.pools.calibration.prior, most)
+        prior = self.pools.calibration.prior
+        scores = self.detector.step(state, values, given_now, now, self.options(), prior, most)
         self.table.touch(np.flatnonzero(scores.slow), slow=True)
         entity, distances = self.pools.judge_entities(groups["together"], values, given["off"] & TOGETHER > 0)
         groups["detector"]["seen"][entity] = self.pools.windows(entity)
@@ -194,6 +200,7 @@ class Scorer:
         )
         value = np.concatenate([value, distances[:, 0]])
         forced = (value < given["hard_lower"][all_rows]) | (value > given["hard_upper"][all_rows])
+        forced[row.size :] = False  # a distance is nobody's measurement
         settled = np.concatenate([np.nan_to_num(scores.shift[row]) != 0.0, np.zeros(entity.size, np.bool_)])
         why = np.concatenate([reasons.bits(scores.evidence[row]), np.full(entity.size, reasons.TOGETHER, np.uint16)])
         window = episodes.Window(
@@ -219,7 +226,7 @@ class Scorer:
         but how it moves, what counts is how much the signal usually moves."""
         given, core = self._policies.arrays, self.table.groups["detector"]["core"]
         difference = value - expected
-        direction = given["direction"][row]
+        direction = np.where(why & reasons.TOGETHER, 0, given["direction"][row])  # a distance has none
         size = np.where(direction == 0, np.abs(difference), difference * direction)
         size = np.where(reasons.of_movement(why), np.maximum(size, core[row, HIGH] - core[row, LOW]), size)
         least = np.maximum(given["least"][row], given["relative"][row] * np.abs(expected))

@@ -1,4 +1,4 @@
-"""The slow, obvious twin of detectors.ComposedDetector: one row in plain Python, put together from the twins of its parts.
+"""The slow, obvious twin of detectors.ComposedDetector: one row in plain Python, made of the twins of its parts.
 
 What the state keeps in single precision is rounded here too (``single``); the kernel rounds some products on the way as
 well, and that is left out: twin and kernel agree to 1e-5, not to the last bit. Constants are those of the modules.
@@ -38,7 +38,8 @@ class NaiveComposed:
         x, seen = clipped(value, -composed._LARGEST, composed._LARGEST), self.seen
         if seen == 0:
             self.forecast, self.records = Forecast(x, [x, x, x], x), Records(x, x)
-        pace = composed._HOT_PACE if self.hot >= composed._HOT_FROM else 1.0
+        disturbed = self.hot >= composed._HOT_FROM or self.shift.lasting or self.forecast.bursts > composed._MANY_BURSTS
+        pace = composed._DISTURBED_PACE if disturbed else 1.0
         seconds = clipped(now - self.time, 1e-3, composed._LONGEST) if seen else 60.0
         self.time = now
         place = self.soft.place(x, seen)
@@ -49,7 +50,7 @@ class NaiveComposed:
         by = self._streams(x, place, level, expected, forecasted, seconds, pace)
         surprise = self._surprise(by, most, seconds, pace)
         self.hot = self.hot + 1 if surprise >= composed._HOT_SURPRISE else 0
-        shifted = self.shift.step(x - level, seen, pace) if self._on("shift") else 0.0
+        shifted = self.shift.step(x - level, seen, pace, self.forecast.bursts) if self._on("shift") else 0.0
         self._adopt(shifted)
         self.forecast.learn(advice, x, seen)
         self.season.learn(x)
@@ -67,7 +68,7 @@ class NaiveComposed:
         used = self._on("season")
         level = self.season.usual(hour, place, slow, used)
         expected = self.season.drawn(self.season.usual(hour, place, medium, used), seconds)
-        if used and self.seen > season.DAY:
+        if used and self.season.day[hour % 24].visits >= season.CLOCK_FROM:
             read = {way: self.season.usual(hour + way, place, slow) for way in (-1, 1)} | {0: level}
             self.season.read_clock({way: abs(x - found) for way, found in read.items()}, seconds)
         return level, expected
@@ -110,7 +111,8 @@ class NaiveComposed:
 
     def _surprise(self, found: dict[str, float], most: float, seconds: float, pace: float) -> float:
         weight, first, *longer = composed._SEASON_WEIGHT, *novelty.BLOCK
-        single_window = (seconds / 3600) ** composed._LENGTH_POWER * max(found["residual"], weight * found["season"])
+        length_weight = max((seconds / 3600) ** composed._LENGTH_POWER, composed._LEAST_LENGTH_WEIGHT)
+        single_window = length_weight * self._capped(max(found["residual"], weight * found["season"]))
         most = most if self._on("counts") else inf
         by = {
             "residual": min(single_window, most) if self._on("residual") else 0.0,
@@ -126,6 +128,10 @@ class NaiveComposed:
         if self.seen < self.detector.min_history:
             return 0.0
         return self.totals.judge(sum(self.evidence.values()), self.detector.prior, pace)
+
+    def _capped(self, evidence: float) -> float:
+        beyond = evidence - composed._CAP
+        return evidence if beyond <= 0 else composed._CAP + log(1 + beyond)
 
     def _adopt(self, step: float) -> None:
         """A new level: what is usual moves with it."""

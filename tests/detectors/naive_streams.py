@@ -82,11 +82,11 @@ class Records:
         beyond = max(x - self.most, self.least - x, 0)
         span = max(self.most - self.least, 1e-3 * max(abs(self.most), abs(self.least)) + 1e-300)
         self.least, self.most = min(self.least, x), max(self.most, x)
-        if seen < soft_range.YOUNG:
-            return 0.0
-        self.most -= deviations._FORGET * max(self.most - soft.high, 0)
-        self.least += deviations._FORGET * max(soft.low - self.least, 0)
-        return deviations._RECORD * beyond / span
+        if seen >= soft_range.YOUNG:
+            self.most -= deviations._FORGET * max(self.most - soft.high, 0)
+            self.least += deviations._FORGET * max(soft.low - self.least, 0)
+        known = min(seen / soft_range.YOUNG, 1) if seen >= deviations.RECORD_FROM else 0.0
+        return deviations._RECORD * known * beyond / span
 
 
 @dataclass
@@ -160,7 +160,7 @@ class Shift:
     usual: float = 0.0
     lasting: int = 0
 
-    def step(self, away: float, seen: int, pace: float) -> float:
+    def step(self, away: float, seen: int, pace: float, bursts: float) -> float:
         before = self.away
         self.away += shift._MEMORY * (away - self.away)
         self.spread += shift._MEMORY * (abs(away - self.away) - self.spread)
@@ -168,7 +168,7 @@ class Shift:
         if seen < shift._YOUNG:
             self.usual += (abs(away) - usual) / (seen + 1)
             return 0.0
-        self.usual += 0.005 * pace * (min(abs(away), 5 * usual + 1e-300) - usual)
+        self.usual += 0.005 * pace * (min(abs(away), 5 * usual + bursts * abs(away) + 1e-300) - usual)
         far = abs(self.away) > shift._FAR * usual and self.away * before > 0
         self.lasting = self.lasting + 1 if far else 0
         if self.lasting < shift.LASTING_WINDOWS or self.spread > 0.5 * abs(self.away):

@@ -9,7 +9,7 @@ import pytest
 from pipeline.codecs import score_block
 from pipeline.flow.chain import UnreadableState
 from pipeline.flow.signal_status import SignalStatus, signal_statuses
-from pipeline.policies import Policy
+from pipeline.policies import DetectorPolicy, Policy
 from pipeline.policies.matcher import Matcher
 from pipeline.records import US, ScoreBlock
 from tests.flow.line import CONFIG, START, Line
@@ -38,21 +38,43 @@ def blocks(line: Line) -> list[ScoreBlock]:
 
 
 def test_a_signal_is_cold_then_warm_then_silent() -> None:
-    line = run(
-        80, steady=lambda n: 5 + n % 2, new=lambda n: 1.0 if n > 70 else None, gone=lambda n: 1.0 if n < 40 else None
-    )
+    line = Line()
+    for number in range(100):
+        points: list[dict[str, object]] = [{"name": "steady", "value": 5 + number % 2}]
+        if number > 90:
+            points.append({"name": "new", "value": 1.0})
+        if number < 60:
+            points.append({"name": "gone", "value": 1.0, "attributes": {"service.instance.id": "a"}})
+        line.second(number, points)
     states = {name: status.condition for name, status in statuses(line).items()}
     assert states == {"steady": "warm", "new": "cold", "gone": "silent"}
 
 
+def test_a_signal_that_should_send_and_does_not_is_anomalous() -> None:
+    line = run(100, steady=lambda n: 5 + n % 2, gone=lambda n: 1.0 if n < 60 else None)
+    gone = statuses(line)["gone"]
+    assert (gone.condition, gone.anomalous_since_us) == ("anomalous", (START + 60) * US)
+
+
+def test_an_entity_has_a_condition_and_nothing_is_said_of_its_next_window() -> None:
+    line = run(60, a=lambda n: 5 + n % 2, b=lambda n: 5 + n % 3, c=lambda n: 5 + n % 4)
+    entity = statuses(line)["calm.entity"]
+    assert (entity.condition, entity.windows) == ("warm", 59)
+    assert all(math.isnan(number) for number in (entity.last_value, entity.expected, entity.lower, entity.upper))
+
+
 def test_silence_is_counted_in_the_signals_own_intervals() -> None:
-    line = run(200, steady=lambda n: 5 + n % 2, slow=lambda n: 1.0 if n % 8 == 0 and n < 170 else None)
+    line = Line(replace(CONFIG, policy=DetectorPolicy(parts_off=("silence",))))
+    for number in range(400):
+        second(line, number, steady=5 + number % 2, slow=1.0 if number % 8 == 0 and number < 370 else None)
     slow = statuses(line)["slow"]
     assert (slow.condition, slow.interval_us) == ("warm", 8 * US)
 
 
 def test_an_open_episode_makes_a_signal_anomalous() -> None:
-    line = run(60, broken=lambda n: 5 + n % 2 + 100 * (n >= 55))
+    line = Line(replace(CONFIG, policy=DetectorPolicy(hard_upper=50.0)))
+    for number in range(60):
+        second(line, number, broken=5 + number % 2 + 100 * (number >= 55))
     status = statuses(line)["broken"]
     assert status.condition == "anomalous"
     assert status.anomalous_since_us == (START + 55) * US

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.flow.config import FlowConfig
+from pipeline.policies import DetectorPolicy
 from pipeline.records import US
 from pipeline.replay.driver import Sinks, Totals
 from pipeline.replay.event_files import AnomaliesFile, IncidentsFile
@@ -19,7 +20,9 @@ from pipeline.replay.score_files import EntityScoresFile, ScoresFile
 
 #: 2025-06-01T00:00:00Z
 START = 1_748_736_000
-CONFIG = FlowConfig(sources=(), signal_partitions=4, anomaly_partitions=4)
+#: However detection is tuned, a value is trouble above 40, and nothing else is.
+POLICY = DetectorPolicy(hard_upper=40.0, min_absolute=1e9)
+CONFIG = FlowConfig(sources=(), signal_partitions=4, anomaly_partitions=4, policy=POLICY)
 
 
 @dataclass(frozen=True)

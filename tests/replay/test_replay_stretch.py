@@ -52,6 +52,7 @@ def environment(broker: BrokerProcess, prefix: str) -> dict[str, str]:
         "CALMSTREAM_INPUTS": json.dumps([{"topic": f"{prefix}points", "format": "json_points"}]),
         "CALMSTREAM_TOPICS__PARTITIONS": str(PARTITIONS),
         "CALMSTREAM_TIME__WINDOW_SECONDS": "2",
+        "CALMSTREAM_DETECTION__HARD_UPPER": "40",
     }
 
 
@@ -63,6 +64,7 @@ def settings_of(broker: BrokerProcess, prefix: str) -> Settings:
         "inputs": [{"topic": f"{prefix}points", "format": "json_points"}],
         "topics": {"partitions": PARTITIONS},
         "time": {"window_seconds": 2},
+        "detection": {"hard_upper": 40},
     }
     return load(None, overrides)
 
