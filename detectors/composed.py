@@ -48,7 +48,9 @@ _TOTAL_SURPRISE = 1.6989700043360187  # −log10(1 − _TOTAL_LEVEL)
 _TOTAL_BEGIN = 10.0  # excesses that a row's own beginning is worth
 _PRIOR_WEIGHT = 150.0  # excesses that the prior of totals is worth
 _LEAST_U = 0.5
+_LONG_RUN = 20.0  # windows in a row above the threshold that are no noise any more, and teach slowly
 _ALIGN_WINDOWS = 5
+_NEW_RECORDS = 0.5  # soft ranges beyond the soft range, where records begin anew
 _LN2, _LN10 = 0.6931471805599453, 2.302585092994046
 
 
@@ -308,7 +310,7 @@ def _expect(
     offset = core[at.OFFSET]
     level = season.usual(week, visits, day, day_visits, hour, part, hint, core[at.SLOW] - offset) + offset
     fallback = season.usual(week, visits, day, day_visits, hour, part, hint, core[at.MEDIUM] - offset) + offset
-    if hint != season.NONE and day_visits[hour % season.DAY] >= season.CLOCK_FROM:
+    if hint != season.NONE and visits[hour] >= season.CLOCK_FROM:
         early = season.usual(week, visits, day, day_visits, hour - 1, part, hint, core[at.SLOW] - offset) + offset
         tardy = season.usual(week, visits, day, day_visits, hour + 1, part, hint, core[at.SLOW] - offset) + offset
         season.read_clock(core, abs(x - early), abs(x - level), abs(x - tardy), seconds)
@@ -385,6 +387,9 @@ def _surprise(totals: Any, total: float, warm: bool, believed: Any, pace: float)
     found = _TOTAL_SURPRISE + (total - u) / (mean * _LN10) if total > u else _TOTAL_SURPRISE * total / u
     totals[at.TOTAL_VALUES] += 1.0
     u, mean = totals[at.TOTAL_U], totals[at.TOTAL_MEAN]
+    totals[at.TOTAL_RUN] = totals[at.TOTAL_RUN] + 1.0 if total > u else 0.0
+    if totals[at.TOTAL_RUN] > _LONG_RUN:
+        pace *= _DISTURBED_PACE
     step = max(0.7 / (totals[at.TOTAL_VALUES] + 50.0 * _TOTAL_BEGIN) ** 0.5, 0.01) * pace
     if total > u:
         totals[at.TOTAL_EXCESSES] += pace
@@ -398,10 +403,12 @@ def _surprise(totals: Any, total: float, warm: bool, believed: Any, pace: float)
 
 @njit(cache=True, error_model="numpy")
 def _shift(core: Any, away: float, seen: int, pace: float) -> float:
-    """Adopt a level that lasts: profile, slow level and soft range move with it."""
+    """Adopt a level that lasts: profile, slow level and soft range move with it, and records begin anew around it."""
     step = shift.shift(core, away, seen, pace)
     if step != 0.0:
         _move(core, step)
+        around = _NEW_RECORDS * (core[at.HIGH] - core[at.LOW])
+        core[at.LEAST], core[at.MOST] = core[at.LOW] - around, core[at.HIGH] + around
     return step
 
 

@@ -17,8 +17,8 @@ _WEEK_RATE, _DAY_RATE = 0.25, 0.1
 _DAY_WEIGHT = 0.5  # visits that the hour of the day is worth beside those of the hour of the week
 _CLOCK_HOURS = 6.0  # memory of the three ways to read the clock
 _CLOCK_GAIN = 0.6  # another reading must err this much less
-#: Days after which the profile is known well enough to say that the clock has changed.
-CLOCK_FROM = 3
+#: Weeks after which an hour is known well enough to say that the clock has changed.
+CLOCK_FROM = 2
 
 #: Hints: what of the season is used.
 AUTO, NONE, DAILY, WEEKLY = range(4)

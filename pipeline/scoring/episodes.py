@@ -3,8 +3,8 @@ surprise stays low, when its level became the normal one, or when no data came f
 
 Guarantee: an episode's onset is the first unlikely window of the run that opened it (with three or more needed, it may
 have left the last m by then); every transition follows from the row's own windows and their event times alone. One
-event is one episode: for a while after one opened (its *rest*, a share of the history, within bounds) only a plainly
-stronger one opens, and a row that opens many needs a little more each time. All state is arrays, one row a signal.
+event is one episode: for a while after one opened or became the normal level (its *rest*, a share of the history,
+within bounds) only a plainly stronger one opens, and a row that opens many needs a little more each time. All state is arrays, one row a signal.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ FIELDS: Mapping[str, npt.DTypeLike] = {
     "silent": np.bool_,  # the open episode is about data that do not come
     "quiet": np.uint8,  # windows in a row with low surprise
     "why": np.uint16,  # what was odd at the peak: bits, see scoring.reasons
-    "rested": np.uint16,  # windows since an episode opened
+    "rested": np.uint16,  # windows since an episode opened or its level became the normal one
     "windows": np.uint32,  # windows with data
     "unlikely": np.uint32,  # unlikely windows of the episode
     "revision": np.uint32,
@@ -124,7 +124,7 @@ def step(state: dict[str, Array], window: Window, end_us: int, rules: Rules) -> 
     worse = was_open & ~ends & unlikely & (peak >= 2 * told) & (peak > told)
     state["open"][row] = (was_open | opens) & ~ends
     state["recent"][row[ends]] = 0
-    state["rested"][row] = np.where(opens, 1, rested)
+    state["rested"][row] = np.where(opens | np.asarray(window.settled), 1, rested)
     state["fatigue"][row] = state["fatigue"][row] * np.exp(-1.0 / _FATIGUE_MEMORY) + opens
     return _told(state, row[opens], row[worse], row[ends])
 

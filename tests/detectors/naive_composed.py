@@ -68,7 +68,7 @@ class NaiveComposed:
         used = self._on("season")
         level = self.season.usual(hour, place, slow, used)
         expected = self.season.drawn(self.season.usual(hour, place, medium, used), seconds)
-        if used and self.season.day[hour % 24].visits >= season.CLOCK_FROM:
+        if used and self.season.week[hour].visits >= season.CLOCK_FROM:
             read = {way: self.season.usual(hour + way, place, slow) for way in (-1, 1)} | {0: level}
             self.season.read_clock({way: abs(x - found) for way, found in read.items()}, seconds)
         return level, expected
@@ -140,3 +140,6 @@ class NaiveComposed:
         self.forecast.means[2] += step
         self.soft.low, self.soft.high = self.soft.low + step, self.soft.high + step
         self.hourly -= step
+        if step:
+            around = composed._NEW_RECORDS * (self.soft.high - self.soft.low)
+            self.records = Records(self.soft.low - around, self.soft.high + around)

@@ -183,6 +183,7 @@ class Totals:
     mean: float
     excesses: float = composed._TOTAL_BEGIN
     values: int = 0
+    run: int = 0
 
     def judge(self, total: float, prior: composed.TotalsPrior, pace: float) -> float:
         own = self.excesses / (self.excesses + composed._PRIOR_WEIGHT)
@@ -190,6 +191,9 @@ class Totals:
         usually = composed._TOTAL_SURPRISE
         found = usually + (total - u) / mean / LN10 if total > u else usually * total / u
         self.values += 1
+        self.run = self.run + 1 if total > self.u else 0
+        if self.run > composed._LONG_RUN:
+            pace *= composed._DISTURBED_PACE
         step = pace * max(0.7 / (self.values + 50 * composed._TOTAL_BEGIN) ** 0.5, 0.01)
         if total > self.u:
             self.excesses = single(self.excesses + pace)

@@ -105,9 +105,9 @@ BLINDED = pytest.mark.xfail(reason="an incident of many hours teaches the tails 
         ("level_shift", 12, 1.5),
         ("noise_burst", 8, 1.0),
         ("drop", 0, 1.5),
-        pytest.param("level_shift", 12, 24, marks=BLINDED),
+        ("level_shift", 12, 24),
         pytest.param("noise_burst", 8, 24, marks=BLINDED),
-        pytest.param("drop", 0, 24, marks=BLINDED),
+        ("drop", 0, 24),
     ],
 )
 def test_an_incident_does_not_hide_the_next_one_a_day_later(kind: str, strength: float, hours: float) -> None:

@@ -45,6 +45,10 @@ class Line:
         timed = [{"ts": START + number + 0.5} | point for point in points]
         self._pass(Produced("points", json.dumps(timed).encode()), (START + number + 1) * 1000)
 
+    def take_over(self, score: ScoreChain) -> None:
+        """Another chain goes on where the score chain was."""
+        self.score = self._readers["signals"] = score
+
     def _pass(self, record: Produced, timestamp: int) -> None:
         offset = len(self.written[record.topic])
         self.written[record.topic].append(record)

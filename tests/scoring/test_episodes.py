@@ -226,6 +226,12 @@ def test_a_new_normal_ends_an_episode_at_once_and_opens_none() -> None:
     assert transitions("n", QUICK) == [("opened", 0)]
 
 
+def test_for_a_while_after_a_new_normal_what_is_left_of_the_old_one_opens_nothing() -> None:
+    lasting = "u" * 120 + "n"
+    assert transitions(lasting + "u" * 45, QUICK) == [("opened", 0), ("ended", 120)]
+    assert transitions(lasting + "u" * 46, QUICK)[2:] == [("opened", 166)]
+
+
 def silent_for(windows: int) -> tuple[dict[str, np.ndarray], episodes.Changes]:
     """Three rows: one calm, one in an episode, one that never sent; all silent for so many windows."""
     state = episodes.empty(3)
