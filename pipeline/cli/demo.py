@@ -22,7 +22,7 @@ def demo(
 ) -> None:
     """Watch this machine through Kafka, disturb it twice, and see whether each disturbance becomes one incident.
 
-    Needs no Kafka: a broker in memory and a worker run as child processes, and end with it. Takes about two minutes.
+    Needs no Kafka: a broker in memory and a worker run as child processes, and end with it. Takes two to three minutes.
 
     Exit codes: 0 every check passed, 1 a check failed or the demo could not run, 130 interrupted
     (with --keep, Ctrl-C is the regular end and the code is that of the checks).

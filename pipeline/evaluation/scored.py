@@ -99,6 +99,17 @@ def openings(scored: Scored, thresholds: Array) -> Array:
     return found
 
 
+class _Rows:
+    """Rows by time: the first that ends then or later, for there may be no row where nothing came."""
+
+    def __init__(self, end_us: Array) -> None:
+        self._rows = np.flatnonzero(end_us)
+        self._ends = end_us[self._rows]
+
+    def __getitem__(self, at_us: int) -> int:
+        return int(self._rows[min(int(np.searchsorted(self._ends, at_us)), self._rows.size - 1)])
+
+
 class _Run:
     """A scorer at work on one fleet."""
 
@@ -165,7 +176,7 @@ class _Run:
 
     def _spans(self) -> tuple[Span, ...]:
         """Anomalies in rows. One that is open at the end of the file lasts to the newest unlikely window told."""
-        row_of = {end: row for row, end in enumerate(self._end_us.tolist()) if end}
+        row_of = _Rows(self._end_us)
         rows_by_id = {signal.id: row for row, signal in enumerate(self._scorer.catalogue.signals)}
         found = []
         for transitions in self._anomalies.values():

@@ -69,7 +69,6 @@ def signal_statuses(snapshot: Snapshot, partition: int, config: FlowConfig) -> I
     chain = ScoreChain(partition, config)
     chain.restore(snapshot)
     scorer, watermark_us = chain.scorer, max(chain.watermark_us(), chain.closed_us)
-    rows = len(scorer.catalogue)
     arrays, episodes = scorer.table.groups["detector"], scorer.table.groups["episodes"]
     core, ahead = arrays["core"], _ahead(scorer, watermark_us)
     for row, signal in enumerate(scorer.catalogue.signals):

@@ -4,7 +4,8 @@ surprise stays low, when its level became the normal one, or when no data came f
 Guarantee: an episode's onset is the first unlikely window of the run that opened it (with three or more needed, it may
 have left the last m by then); every transition follows from the row's own windows and their event times alone. One
 event is one episode: for a while after one opened or became the normal level (its *rest*, a share of the history,
-within bounds) only a plainly stronger one opens, and a row that opens many needs a little more each time. All state is arrays, one row a signal.
+within bounds) only a plainly stronger one opens, and a row that opens many needs a little more each time. All state is
+arrays, one row a signal.
 """
 
 from collections.abc import Mapping

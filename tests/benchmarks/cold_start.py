@@ -1,8 +1,8 @@
 """Is an instance that lives for twenty windows watched? Machines of SMD cut into short lives of one workload.
 
 Guarantee: every life is a new instance with signals of its own; the first life is long (2,000 windows of the training
-part), all others last 20 windows; scored by the real scorer with shipped settings. Counted are signals' anomalies in the
-4,000 test windows with the most events; the same is measured without siblings' baselines, as the peer.
+part), all others last 20 windows; scored by the real scorer with shipped settings. Counted are signals' anomalies in
+the 4,000 test windows with the most events; the same is measured without siblings' baselines, as the peer.
 
 The data lie in ``CALMSTREAM_DATA``, as for real normal stretches.
 """

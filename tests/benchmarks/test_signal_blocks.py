@@ -1,5 +1,7 @@
 """What the benchmarks feed to the score role is a log as ingest would have written it."""
 
+from collections import Counter
+
 import numpy as np
 
 from pipeline.codecs import score_block, signal_block
@@ -39,12 +41,16 @@ def test_every_window_of_every_signal_is_scored_once_with_its_value_and_nothing_
                 window = (block.end_us - fleet.START_US) // fleet.WINDOW_US - 1
                 for signal, value in zip(block.ids.tolist(), block.value.tolist(), strict=True):
                     assert scored.setdefault((signal, window), value) is value
-    expected = {
+    given = {
         (fleet.signal(number).id, window): values[number, window]
         for number in range(SIGNALS)
         for window in range(WINDOWS)
     }
-    assert scored == expected
+    derived = set(scored) - set(given)
+    assert {place: value for place, value in scored.items() if place not in derived} == given
+    instances = SIGNALS // fleet.METRICS_PER_INSTANCE
+    assert Counter(window for _, window in derived) == dict.fromkeys(range(WINDOWS), instances)
+    assert len({signal for signal, _ in derived}) == instances
 
 
 def test_a_source_goes_on_where_it_stopped_and_its_event_time_never_goes_back() -> None:

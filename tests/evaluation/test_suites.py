@@ -54,8 +54,8 @@ def test_figures_are_the_same_with_several_processes() -> None:
 def test_shipped_is_where_anomalies_opened_and_best_what_one_threshold_can_reach() -> None:
     made = fleet(np.zeros(100), [(20, 29)])
     surprise = np.zeros(100)
-    surprise[[20, 21]], surprise[[60, 61]] = 9.0, 5.0
-    profiles, thresholds = nab_profiles([scored(made, [Span(0, 28, 29, 30), Span(0, 60, 61, 61)], surprise)])
+    surprise[[20, 21]], surprise[[80, 81]] = 9.0, 5.0  # the second after the rest that follows the first
+    profiles, thresholds = nab_profiles([scored(made, [Span(0, 28, 29, 30), Span(0, 80, 81, 81)], surprise)])
     assert thresholds is not None
     assert profiles["standard"]["best"] == pytest.approx(50 + 50 * (2 / (1 + np.exp(-4.5)) - 1) / 0.986614, abs=1e-3)
     assert 5 < thresholds["standard"] <= 9

@@ -45,8 +45,12 @@ class Line:
         timed = [{"ts": START + number + 0.5} | point for point in points]
         self._pass(Produced("points", json.dumps(timed).encode()), (START + number + 1) * 1000)
 
-    def take_over(self, score: ScoreChain) -> None:
-        """Another chain goes on where the score chain was."""
+    def take_over(self, score: ScoreChain, offset: int) -> None:
+        """Another chain goes on where the score chain was, after it read what its checkpoint asks for once more."""
+        again = self.written["signals"][offset:]
+        for at, record in enumerate(again, offset):
+            output = score.apply([Passed(at, 0, record.key, record.value, record.headers)])
+            assert not output.records
         self.score = self._readers["signals"] = score
 
     def _pass(self, record: Produced, timestamp: int) -> None:

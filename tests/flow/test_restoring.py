@@ -16,7 +16,7 @@ from tests.flow.line import CONFIG as USUAL
 from tests.flow.line import Line
 
 POLICIES = (
-    Policy("generous", (Matcher("name", "=", "m1"),), {"alert_budget": 1000.0}),
+    Policy("generous", (Matcher("name", "=", "m1"),), {"alert_budget": 700.0}),
     Policy("fixed", (Matcher("service.name", "=", "s0"),), {"threshold_surprise": 2.0, "season": "none"}),
 )
 CONFIG: FlowConfig = replace(
@@ -75,17 +75,19 @@ def test_the_story_has_all_that_a_state_holds(undisturbed: Line) -> None:
 
 @pytest.mark.parametrize("every", [1, 7, 50])
 def test_whenever_it_is_restored_it_goes_on_as_if_nothing_had_been(undisturbed: Line, every: int) -> None:
-    line, saved = Line(CONFIG), []
+    line, saved, restores = Line(CONFIG), [], 0
     for second in range(SECONDS):
         line.second(second, points(second))
         if second % every == every - 1:
             saved.append(line.score.snapshot(full=not saved))
             line.score.saved()
-        if second % 45 == 44 and saved[-1:] and second % every == every - 1:
+        if len(saved) * every >= 45:
             restored = ScoreChain(0, CONFIG)
             restored.restore(merged(saved))
-            line.take_over(restored)
+            line.take_over(restored, saved[-1].offset)
+            restores += 1
             saved = []
+    assert restores >= 4
     assert told(line) == told(undisturbed)
 
 

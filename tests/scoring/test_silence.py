@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.policies import DetectorPolicy, PolicyTable
 from pipeline.records import US
+from pipeline.scoring.table import PART_ROWS
 from tests.scoring.story import CLOCK, SIGNAL, Story, T, policy
 
 WINDOW = 10 * US
@@ -100,3 +101,12 @@ def test_the_entity_of_signals_that_fall_silent_is_not_missed_itself() -> None:
     story = Story(FIXED, *signals, CLOCK).tell(*np.linspace(1, 2, 60).tolist())
     pause(story, 40)
     assert sorted(found.signal.name for found in story.anomalies) == ["s2", "s3", "s4"]
+
+
+def test_time_that_passes_in_silence_is_a_change_that_a_checkpoint_keeps() -> None:
+    others = [replace(CLOCK, id=key) for key in range(1000, 1000 + PART_ROWS)]
+    story = Story(FIXED, CLOCK, *others, SIGNAL).tell(1.0)
+    story.scorer.table.clean()
+    pause(story, 1)
+    rows = story.scorer.catalogue.rows(np.array([SIGNAL.id], np.uint64))
+    assert f"fast/{int(rows[0]) // PART_ROWS}" in {name for name, _ in story.scorer.table.changed(everything=False)}
