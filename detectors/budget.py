@@ -30,7 +30,7 @@ _PRIOR_CLUSTER = 3.0
 _LEAST_PEAKS = 5.0  # peaks below which the tail is extrapolated
 _PRIOR_PEAKS = 20.0  # peaks that a calibrated tail (mean excess 1/ln 10) counts as
 _EVERY = 16  # steps between two fits
-_MEMORY_WINDOWS = 50_000_000.0  # windows after which all counts are halved
+_MEMORY_WINDOWS = 10_000_000.0  # windows after which all counts are halved
 _LN10 = float(np.log(10.0))
 
 #: Arrays of a row.

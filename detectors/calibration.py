@@ -31,7 +31,7 @@ _BIN, BINS = 0.1, 120
 _EDGES = _BIN * np.arange(BINS + 1)
 _PRIOR_WINDOWS = 10_000.0
 _LEAST_WINDOWS = 20.0  # windows beyond a surprise below which the tail is extrapolated
-_MEMORY_WINDOWS = 50_000_000.0
+_MEMORY_WINDOWS = 3_000_000.0
 _STEEPEST, _FLATTEST = 0.5, 3.0  # mean excess of the extrapolated tail, in those of a calibrated one
 _LN10 = float(np.log(10.0))
 

@@ -28,6 +28,11 @@ EXAMPLE = Path(__file__).parents[2] / "docs/examples/consume_incidents.py"
 SECONDS = 90
 #: What a hostile producer would write into other people's terminals.
 EVIL_SCOPE = "[bold]evil\x1b]0;owned\x07"
+#: What is trouble in this system, so that it does not depend on how detection is tuned.
+POLICIES = [
+    {"name": name, "match": [f"name={signal}"], "detection": {"hard_upper": most}}
+    for name, signal, most in (("queue", "queue.depth", 30), ("evil", "evil.metric", 500), ("slow", "latency", 50))
+]
 EVIL_PATH = "[red]x[/red]\x1b[31m\u202e"
 
 
@@ -58,6 +63,9 @@ def watched(embedded_broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFa
         "CALMSTREAM_INPUTS": json.dumps([{"topic": f"{prefix}points", "format": "json_points"}]),
         "CALMSTREAM_TOPICS__PARTITIONS": "2",
         "CALMSTREAM_TIME__WINDOW_SECONDS": "1",
+        "CALMSTREAM_DETECTION__MIN_ABSOLUTE": "1e9",
+        "CALMSTREAM_DETECTION__MIN_ABSOLUTE_BY_UNIT": '{"1": 1e9, "ms": 1e9}',
+        "CALMSTREAM_POLICIES": json.dumps(POLICIES),
         "CALMSTREAM_TIME__ALLOWED_LATENESS_SECONDS": "1",
     }
     assert calmstream(settings, "topics", "create").returncode == 0
@@ -114,7 +122,7 @@ def _points(at: float, second: int) -> list[list[dict[str, Any]]]:
         point(at, "evil.metric", 1000 if broken else 100 + calm, evil),
     ]
     if second <= 40:
-        first.append(point(at, "batch.size", 5 + calm, checkout))
+        first.append(point(at, "batch.size", 5 + calm, checkout | {"k8s.pod.name": "pod-3"}))
     second_partition = [
         point(at, "latency", 90 if late_trouble else 20 + calm, search) | {"unit": "ms"},
         point(at, "http.requests", 100 * second, search) | {"kind": "counter", "unit": "{request}"},

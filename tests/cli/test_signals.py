@@ -16,7 +16,8 @@ def test_the_list_has_every_signal_with_its_state(watched: Watched) -> None:
     assert states["batch.size"] == "silent"
     assert states["new.metric"] == "cold"
     assert states["http.requests"] == states["queue.depth{queue=orders}"] == "warm"
-    assert "7 signals: 1 anomalous, 4 warm, 1 silent, 1 cold" in done.stdout
+    assert states["calm.entity"] == "cold"  # of service:search s-1, which has three signals since the third came
+    assert "8 signals: 1 anomalous, 4 warm, 1 silent, 2 cold" in done.stdout
 
 
 def test_the_list_shows_value_expectation_and_unit(watched: Watched) -> None:
@@ -42,20 +43,20 @@ def test_no_signal_is_said_and_no_failure(watched: Watched) -> None:
 def test_a_long_list_is_cut_and_says_so(watched: Watched) -> None:
     done = watched.run("signals", "--limit", "3")
     assert len(rows(done.stdout)) == 3
-    assert "4 are not shown" in done.stderr
+    assert "5 are not shown" in done.stderr
 
 
 def test_show_tells_baseline_bounds_state_and_the_last_windows(watched: Watched) -> None:
     done = watched.run("signal", "show", "latency", "--last", "12")
     assert done.returncode == 0, done.stderr
     details, windows = done.stdout.split("\n\nLast windows")
-    facts = {line[:20].strip(): line[20:].strip() for line in details.splitlines()}
+    facts = {line[:23].strip(): line[23:].strip() for line in details.splitlines()}
     assert facts["state"].startswith("anomalous, since 20")
     assert facts["scope"] == "staging"
     assert facts["last value"].startswith("90 ms, window ended 20")
-    assert facts["expected next"].startswith("20.")
+    assert 15 < float(facts["expected next"].split()[0]) < 90
     assert facts["windows seen"].startswith(f"{SECONDS - 2}, usually every 1 s")
-    assert "level 20." in facts["baseline (level/1)"]
+    assert "level 2" in facts["baseline (composed/1)"]
     lines = windows.splitlines()[2:]
     assert [line.endswith("anomalous") for line in lines] == [False] * 4 + [True] * 8
     assert [line.split()[2] for line in lines[4:]] == ["90"] * 8

@@ -79,7 +79,7 @@ class KafkaServer(BrokerProcess):
             "broker.heartbeat.interval.ms": 500,
             "broker.session.timeout.ms": 3000,  # after a kill, a start waits for the session of the dead one to end
             "log.cleaner.threads": 1,
-            "log.initial.task.delay.ms": 3_600_000,  # tests write old records, which are not to be deleted for their age
+            "log.initial.task.delay.ms": 3_600_000,  # tests write old records; they are to stay
             "num.network.threads": 2,
             "num.io.threads": 4,
             **self._properties,

@@ -12,8 +12,8 @@ LENGTH = 10
 RULES = Rules(threshold=4.0, open_windows=2, of_windows=3, close_windows=3)
 
 #: What a window shows: unlikely, nearly twice and twice as much, half the threshold, just below it, calm, unlikely but
-#: too small to matter, nearly and just so much more unlikely that it opens in spite of the rest, forced, and unlikely at
-#: a level that is the normal one from now on.
+#: too small to matter, nearly and just so much more unlikely that it opens in spite of the rest, forced, and unlikely
+#: at a level that is the normal one from now on.
 SURPRISE = {"u": 6.0, "v": 11.9, "U": 12.0, "w": 2.0, "l": 1.9, "c": 0.0, "s": 9.0, "g": 8.9, "h": 9.0, "f": 0.0}
 SURPRISE |= {"n": 6.0}
 #: One unlikely window opens, one calm one ends.

@@ -59,7 +59,13 @@ def test_a_record_that_was_passed_since_is_almost_one() -> None:
 
 @pytest.mark.parametrize(
     ("hours", "time"),
-    [(-8, "Monday night"), (-2, "Monday morning"), (4, "Monday afternoon"), (10, "Monday evening"), (16, "Tuesday night")],
+    [
+        (-8, "Monday night"),
+        (-2, "Monday morning"),
+        (4, "Monday afternoon"),
+        (10, "Monday evening"),
+        (16, "Tuesday night"),
+    ],
 )
 def test_the_time_is_the_part_of_the_day_in_utc(hours: int, time: str) -> None:
     assert said(at_us=MONDAY_MORNING + hours * 3600 * US, long_shape=2.0) == f"wrong shape for a {time}"

@@ -103,9 +103,7 @@ def moving_together(signals: list[Signal], windows: int, *, apart: bool = False)
     """All follow one course; then one of them goes its own way, within its own range."""
     course = np.random.default_rng(7).standard_normal((windows, 2))
     for both in course.tolist():
-        yield {
-            one.id: 100 + 10 * both[apart and one is signals[0]] + 0.1 * i for i, one in enumerate(signals)
-        }
+        yield {one.id: 100 + 10 * both[apart and one is signals[0]] + 0.1 * i for i, one in enumerate(signals)}
 
 
 def test_an_entity_with_three_signals_has_a_row_of_its_own() -> None:

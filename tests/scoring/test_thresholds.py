@@ -51,7 +51,9 @@ def test_rows_with_windows_of_different_lengths_have_thresholds_of_their_own() -
     slow = replace(SIGNAL, id=12, name="slow")
     story.scorer.add(slow, 300_000_000)
     story.tell(1.0)
-    assert story.threshold(slow) == thresholds(300, usual=0.5)[0] < story.threshold(SIGNAL) == thresholds(10, usual=0.5)[0]
+    assert (
+        story.threshold(slow) == thresholds(300, usual=0.5)[0] < story.threshold(SIGNAL) == thresholds(10, usual=0.5)[0]
+    )
 
 
 def test_a_fixed_threshold_takes_the_place_of_the_budget_and_a_budget_takes_it_away() -> None:

@@ -60,6 +60,8 @@ class FaultRun:
             "CALMSTREAM_TOPIC_PREFIX": self.prefix,
             "CALMSTREAM_TOPICS__PARTITIONS": str(PARTITIONS),
             "CALMSTREAM_INPUTS": json.dumps([{"topic": f"{self.prefix}points", "format": "json_points"}]),
+            "CALMSTREAM_DETECTION__HARD_UPPER": "70",
+            "CALMSTREAM_DETECTION__THRESHOLD_SURPRISE": "3",
             "CALMSTREAM_TIME__WINDOW_SECONDS": "5",
             "CALMSTREAM_TIME__ALLOWED_LATENESS_SECONDS": "2",
             "CALMSTREAM_TIME__IDLE_SECONDS": "900",

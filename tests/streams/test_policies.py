@@ -14,8 +14,8 @@ from tests.worker_process import WorkerProcess
 
 SETTINGS = {
     "BROKER__IDEMPOTENCE": "if-available",
-    "DETECTION__THRESHOLD_SURPRISE": "4",
-    "DETECTION__OPEN_WINDOWS": "1",
+    "DETECTION__HARD_UPPER": "1000",
+    "DETECTION__MIN_ABSOLUTE": "1e9",
 }
 CALM, TROUBLE = 30, 4
 
