@@ -7,7 +7,7 @@ nor from peaks no noise has, so an outage of half the fleet does not raise its o
 Each row's windows fall into blocks: one begins with a surprise of ``REFERENCE`` or more and lasts as long as a new
 episode may not open after one; its greatest surprise is a declustered peak. The rate of peaks above a threshold is
 their histogram over the windows seen; beyond the largest ones the tail is exponential, its mean excess taken larger by
-its own standard error. A prior (p as calibrated, three windows a peak) counts as some thousand windows.
+half its standard error. A prior (p as calibrated, three windows a peak) counts as some thousand windows.
 """
 
 from collections.abc import Mapping

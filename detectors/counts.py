@@ -23,7 +23,7 @@ from numba import njit
 
 from detectors.discrete import LEAST_SIZE, MOST_SIZE, count_band, count_ln_tails, count_ln_zero, two_sided_surprise
 from detectors.lattice import LARGEST, MOST, coarser, lattice
-from detectors.protocol import Floats, Mask, Scores, State, StateVersionError
+from detectors.protocol import Floats, Mask, Scores, State, check_state, empty_state
 
 _FEW = 30.0  # counts up to this mean are few
 _SEVERAL = 3.0  # windows with something in them, before a row is one that counts
@@ -210,15 +210,11 @@ class CountsDetector:
     slow: ClassVar[frozenset[str]] = frozenset({"quantum"})
 
     def empty(self, rows: int) -> State:
-        return State(self.version, {name: np.zeros(rows, dtype) for name, dtype in self.fields.items()})
+        return empty_state(self.version, self.fields, rows)
 
     def check(self, state: State) -> None:
         """Raises StateVersionError when ``state`` is not this detector's."""
-        if state.version != self.version or state.arrays.keys() != self.fields.keys():
-            raise StateVersionError(
-                f"state of version {state.version} with {sorted(state.arrays)} cannot be read by {self.version}, "
-                f"which needs {sorted(self.fields)}"
-            )
+        check_state(self.version, self.fields, state)
 
     def step(self, state: State, values: Floats, mask: Mask, now: float) -> Scores:
         scores = Scores(*(np.full(values.shape, np.nan) for _ in range(4)))

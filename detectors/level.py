@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln, stdtr, stdtrit
 
-from detectors.protocol import Floats, Mask, Scores, State, StateVersionError
+from detectors.protocol import Floats, Mask, Scores, State, check_state, empty_state
 
 _TO_SIGMA = sqrt(pi / 2)
 _FARTHEST = 1e300
@@ -76,15 +76,11 @@ class LevelDetector:
     slow: ClassVar[frozenset[str]] = frozenset()
 
     def empty(self, rows: int) -> State:
-        return State(self.version, {name: np.zeros(rows, dtype) for name, dtype in self.fields.items()})
+        return empty_state(self.version, self.fields, rows)
 
     def check(self, state: State) -> None:
         """Raises StateVersionError when ``state`` is not this detector's."""
-        if state.version != self.version or state.arrays.keys() != self.fields.keys():
-            raise StateVersionError(
-                f"state of version {state.version} with {sorted(state.arrays)} cannot be read by {self.version}, "
-                f"which needs {sorted(self.fields)}"
-            )
+        check_state(self.version, self.fields, state)
 
     def step(self, state: State, values: Floats, mask: Mask, now: float) -> Scores:
         at = np.flatnonzero(mask & np.isfinite(values))

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from numba import njit
 
 from detectors.discrete import count_band, share_surprise_of
-from detectors.protocol import Floats, Mask, Scores, State, StateVersionError
+from detectors.protocol import Floats, Mask, Scores, State, check_state, empty_state
 
 _MOST_TRIALS = 1e6  # more count as so many; with the least ρ they tell no more
 _LEAST_OVERLAP, _MOST_OVERLAP = 1e-6, 1 / 3
@@ -125,15 +125,11 @@ class RatioDetector:
     slow: ClassVar[frozenset[str]] = frozenset()
 
     def empty(self, rows: int) -> State:
-        return State(self.version, {name: np.zeros(rows, dtype) for name, dtype in self.fields.items()})
+        return empty_state(self.version, self.fields, rows)
 
     def check(self, state: State) -> None:
         """Raises StateVersionError when ``state`` is not this detector's."""
-        if state.version != self.version or state.arrays.keys() != self.fields.keys():
-            raise StateVersionError(
-                f"state of version {state.version} with {sorted(state.arrays)} cannot be read by {self.version}, "
-                f"which needs {sorted(self.fields)}"
-            )
+        check_state(self.version, self.fields, state)
 
     def step(self, state: State, values: Floats, mask: Mask, now: float, volume: Floats | None = None) -> Scores:
         """Score and learn one window; ``volume`` (rows,) is the number of trials behind each ratio, None: 1 each.

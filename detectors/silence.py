@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from detectors.protocol import Floats, Mask, Scores, State, StateVersionError
+from detectors.protocol import Floats, Mask, Scores, State, check_state, empty_state
 
 #: The longest gap of each bin, in windows: half octaves up to 16,384; the last bin has all beyond.
 BINS = 28
@@ -164,15 +164,11 @@ class SilenceDetector:
     slow: ClassVar[frozenset[str]] = frozenset()
 
     def empty(self, rows: int) -> State:
-        return State(self.version, {name: np.zeros(rows, dtype) for name, dtype in self.fields.items()})
+        return empty_state(self.version, self.fields, rows)
 
     def check(self, state: State) -> None:
         """Raises StateVersionError when ``state`` is not this detector's."""
-        if state.version != self.version or state.arrays.keys() != self.fields.keys():
-            raise StateVersionError(
-                f"state of version {state.version} with {sorted(state.arrays)} cannot be read by {self.version}, "
-                f"which needs {sorted(self.fields)}"
-            )
+        check_state(self.version, self.fields, state)
 
     def step(self, state: State, values: Floats, mask: Mask, now: float, lagging: bool = False) -> Scores:
         """Score the rows that did not send in the window that ends; ``lagging``: we are behind, so that their data may

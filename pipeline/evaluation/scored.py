@@ -17,15 +17,13 @@ from pipeline.evaluation.labelled import Fleet
 from pipeline.policies import DetectorPolicy, PolicyTable
 from pipeline.records import Anomaly, Kind, ScoreBlock, Series
 from pipeline.scoring import episodes
+from pipeline.scoring.relatives import ENTITY_SIGNAL
 from pipeline.scoring.scorer import Scorer
 from pipeline.signals.identity import signal_of
 
 Array = npt.NDArray[Any]
 #: One policy for all signals, or several that name who they are for.
 Policies = PolicyTable | DetectorPolicy
-
-#: The derived signal whose surprise is that of all signals of an entity together.
-ENTITY_SIGNAL = "calm.entity"
 
 
 @dataclass(frozen=True, slots=True)

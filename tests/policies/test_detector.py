@@ -42,10 +42,7 @@ def changed(base: DetectorPolicy, changes: dict[str, Any]) -> DetectorPolicy | N
 
 
 def test_the_parts_that_can_be_turned_off_are_those_of_the_detector() -> None:
-    parts = getattr(detectors, "PARTS", None)
-    if parts is None:
-        pytest.skip("detectors.PARTS is not there yet")
-    assert tuple(parts) == PART_NAMES
+    assert detectors.PARTS == PART_NAMES
 
 
 @pytest.mark.parametrize(
