@@ -21,13 +21,13 @@ SUM, WINDOWS, SO_FAR, KNOWN, OLDEST = range(BLOCKS, BLOCKS + 5)
 WIDTH = BLOCKS + 5
 _NEW = 0.1  # mean distance beyond which a shape is remembered
 _STEP = 1.0 / 2048.0  # resolution of remembered shapes
-_PHASE = 7919
+_PHASE, _KEYS = 7919, 1_000_003
 
 
 @njit(cache=True, error_model="numpy")
-def phase_of(row_key: int) -> int:
-    """Windows by which a row's blocks are ahead."""
-    return (row_key * _PHASE) % 24
+def phases_of(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
+    """Windows by which the blocks of rows with these keys are ahead."""
+    return (keys % np.uint64(_KEYS) * np.uint64(_PHASE) % np.uint64(24)).astype(np.uint8)
 
 
 @njit(cache=True, error_model="numpy")

@@ -25,83 +25,147 @@ COLD = 100
 _MEMORY = 20_000.0  # windows
 _FARTHEST, _CLIP = 20.0, 5.0  # standard deviations: of a score, and of what teaches mean and spread
 _CLIP_FROM = 1000
+_YOUNG = 30.0  # windows from which on the score of a member that came later than others counts in full
 _RIDGE = 0.5
 _SMOOTH = 0.15
 _LEVEL, _PRIOR, _WARM = 0.98, (2.5, 0.6), 20
 _USUALLY = 1.6989700043360187  # −log10(1 − _LEVEL)
 _SETTLED, _SETTLED_PACE = 2000.0, 0.1  # an entity is disturbed for long: its tail learns slowly once it is known
 
-#: Arrays of a row: mean and variance.
-FIELDS: Mapping[str, npt.DTypeLike] = {"mean": np.float64, "variance": np.float64}
+#: Arrays of a row: windows in which it had a value, mean and variance.
+FIELDS: Mapping[str, npt.DTypeLike] = {"windows": np.int64, "mean": np.float64, "variance": np.float64}
 #: Columns of an entity's numbers, before its tail: windows, smoothed distance, usual distance.
 WINDOWS, DISTANCE, USUAL = range(3)
 _NUMBERS = 3
+_WIDTH = _NUMBERS + tails.WIDTH
 
 
 class Entities:
-    """The entities of a shard: per entity the rows of its members, P (members, members) and some numbers."""
+    """The entities of a shard. Ragged arrays, one after the other: ``rows`` of the members, and the entries of P
+    (members × members) in ``inverse``; ``sizes`` (entities,) and ``numbers`` (entities, columns)."""
 
     def __init__(self) -> None:
-        self.rows: list[list[int]] = []
-        self.inverse: list[Floats] = []
-        self.numbers: list[Floats] = []
+        self.sizes: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self.rows: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self.inverse: Floats = np.zeros(0)
+        self.numbers: Floats = np.zeros((0, _WIDTH))
+        self._members: list[int] = []  # of each entity, those who wait to join among them
+        self._joining: list[tuple[int, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._members)
 
     def add(self) -> int:
         """A new entity without members."""
-        self.rows.append([])
-        self.inverse.append(np.zeros((0, 0)))
-        self.numbers.append(np.zeros(_NUMBERS + tails.WIDTH))
-        return len(self.rows) - 1
+        self._members.append(0)
+        return len(self._members) - 1
 
     def join(self, entity: int, row: int) -> bool:
         """Make a row a member; False where the entity has as many as it may."""
-        rows, old = self.rows[entity], self.inverse[entity]
-        if len(rows) >= MOST_MEMBERS:
+        if self._members[entity] >= MOST_MEMBERS:
             return False
-        rows.append(row)
-        size = len(rows)
-        new = np.zeros((size, size))
-        new[: size - 1, : size - 1] = old
-        new[size - 1, size - 1] = 1.0 / _RIDGE
-        self.inverse[entity] = new
+        self._members[entity] += 1
+        self._joining.append((entity, row))
         return True
 
-    def step(
-        self, entity: int, state: dict[str, npt.NDArray[Any]], values: Floats
-    ) -> tuple[float, float, float, float]:
-        """One window of an entity: ``values`` (table rows,), NaN where a row has none.
+    def members(self, entity: int) -> list[int]:
+        """The rows of an entity, in the order they came."""
+        self._settle()
+        first = int(self.sizes[:entity].sum())
+        return self.rows[first : first + self.sizes[entity]].tolist()
 
-        (distance a member, usual distance, upper bound, surprise); learned after it was scored.
+    def step(
+        self, state: dict[str, npt.NDArray[Any]], values: Floats, wanted: npt.NDArray[np.bool_]
+    ) -> tuple[npt.NDArray[np.int64], Floats]:
+        """One window: ``values`` (table rows,), NaN where a row has none; ``wanted`` (entities,).
+
+        The entities that are wanted and have a value, and of each (entities, 4): distance a member, usual distance,
+        upper bound, surprise; learned after it was scored.
         """
-        rows = np.array(self.rows[entity], np.int64)
-        return _step(values[rows], rows, state["mean"], state["variance"], self.inverse[entity], self.numbers[entity])
+        self._settle()
+        found = np.full((len(self), 4), np.nan)
+        rows = (state["windows"], state["mean"], state["variance"])
+        _step_all(values, wanted, self.sizes, self.rows, *rows, self.inverse, self.numbers, found)
+        stepped = np.flatnonzero(~np.isnan(found[:, 0]))
+        return stepped, found[stepped]
+
+    def _settle(self) -> None:
+        """Take in who waits to join."""
+        more = len(self) - self.sizes.size
+        if not more and not self._joining:
+            return
+        old_sizes = np.concatenate([self.sizes, np.zeros(more, np.int64)])
+        self.numbers = np.concatenate([self.numbers, np.zeros((more, _WIDTH))])
+        joining = np.array(sorted(self._joining, key=lambda each: each[0]), np.int64).reshape(-1, 2)
+        self.sizes = np.array(self._members, np.int64)
+        old_rows, old_inverse = self.rows, self.inverse
+        self.rows = np.empty(int(self.sizes.sum()), np.int64)
+        self.inverse = np.zeros(int((self.sizes**2).sum()))
+        _take_in(old_sizes, old_rows, old_inverse, joining, self.sizes, self.rows, self.inverse)
+        self._joining = []
 
     def dump(self) -> dict[str, npt.NDArray[Any]]:
         """The state of the pool, for a checkpoint."""
-        sizes = np.array([len(rows) for rows in self.rows], np.int64)
-        nothing = np.zeros(0)
-        return {
-            "sizes": sizes,
-            "rows": np.array([row for rows in self.rows for row in rows], np.int64),
-            "inverse": np.concatenate([nothing, *(each.ravel() for each in self.inverse)]),
-            "numbers": np.concatenate([nothing, *self.numbers]),
-        }
+        self._settle()
+        return {"sizes": self.sizes, "rows": self.rows, "inverse": self.inverse, "numbers": self.numbers}
 
     def load(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Become the state saved."""
-        self.rows, self.inverse, self.numbers = [], [], []
-        members = squares = 0
-        width = _NUMBERS + tails.WIDTH
-        for entity, size in enumerate(arrays["sizes"].tolist()):
-            self.rows.append(arrays["rows"][members : members + size].tolist())
-            self.inverse.append(arrays["inverse"][squares : squares + size * size].reshape(size, size).copy())
-            self.numbers.append(arrays["numbers"][entity * width : (entity + 1) * width].copy())
-            members += size
-            squares += size * size
+        """Become the state saved. Raises ValueError or KeyError when it is damaged."""
+        sizes, rows, inverse, numbers = (arrays[name].copy() for name in ("sizes", "rows", "inverse", "numbers"))
+        wanted = (int(sizes.sum()),), (int((sizes**2).sum()),), (sizes.size, _WIDTH)
+        if (rows.shape, inverse.shape, numbers.shape) != wanted:
+            raise ValueError(f"entities need arrays of {wanted}, not {rows.shape}, {inverse.shape}, {numbers.shape}")
+        self.sizes, self.rows, self.inverse, self.numbers = sizes, rows, inverse, numbers
+        self._members, self._joining = sizes.tolist(), []
 
 
 @njit(cache=True, error_model="numpy")
-def _step(x: Any, rows: Any, mean: Any, variance: Any, inverse: Any, numbers: Any) -> tuple[float, float, float, float]:
+def _take_in(
+    old_sizes: Any, old_rows: Any, old_inverse: Any, joining: Any, sizes: Any, rows: Any, inverse: Any
+) -> None:
+    """Copy what each entity has, then those who join, each with a correlation of its own to nobody."""
+    at = square = old_at = old_square = joined = 0
+    for entity in range(sizes.size):
+        old, size = old_sizes[entity], sizes[entity]
+        rows[at : at + old] = old_rows[old_at : old_at + old]
+        for i in range(old):
+            for j in range(old):
+                inverse[square + i * size + j] = old_inverse[old_square + i * old + j]
+        for i in range(old, size):
+            rows[at + i] = joining[joined, 1]
+            inverse[square + i * size + i] = 1.0 / _RIDGE
+            joined += 1
+        at, square = at + size, square + size * size
+        old_at, old_square = old_at + old, old_square + old * old
+
+
+@njit(cache=True, error_model="numpy")
+def _step_all(
+    values: Any,
+    wanted: Any,
+    sizes: Any,
+    rows: Any,
+    windows: Any,
+    mean: Any,
+    variance: Any,
+    inverse: Any,
+    numbers: Any,
+    found: Any,
+) -> None:
+    at = square = 0
+    for entity in range(sizes.size):
+        size = sizes[entity]
+        members = rows[at : at + size]
+        if wanted[entity] and np.isfinite(values[members]).any():
+            matrix = inverse[square : square + size * size].reshape(size, size)
+            found[entity] = _step(values[members], members, windows, mean, variance, matrix, numbers[entity])
+        at, square = at + size, square + size * size
+
+
+@njit(cache=True, error_model="numpy")
+def _step(
+    x: Any, rows: Any, windows: Any, mean: Any, variance: Any, inverse: Any, numbers: Any
+) -> tuple[float, float, float, float]:
     seen = numbers[WINDOWS]
     numbers[WINDOWS] += 1.0
     rate = max(1.0 / (seen + 1.0), 1.0 / _MEMORY)
@@ -109,7 +173,7 @@ def _step(x: Any, rows: Any, mean: Any, variance: Any, inverse: Any, numbers: An
     moving = 0
     for j in range(x.size):
         if np.isfinite(x[j]):
-            z[j] = _score(mean, variance, rows[j], min(max(x[j], -1e100), 1e100), seen, rate)
+            z[j] = _score(windows, mean, variance, rows[j], min(max(x[j], -1e100), 1e100), seen)
         moving += variance[rows[j]] > 0.0
     pz = inverse @ z
     d = 0.0
@@ -140,19 +204,22 @@ def _step(x: Any, rows: Any, mean: Any, variance: Any, inverse: Any, numbers: An
 
 
 @njit(cache=True, error_model="numpy")
-def _score(mean: Any, variance: Any, row: int, x: float, seen: float, rate: float) -> float:
-    """The standard score of x by mean and variance so far, which then learn it."""
+def _score(windows: Any, mean: Any, variance: Any, row: int, x: float, age: float) -> float:
+    """The standard score of x by mean and variance so far, which then learn it; ``age`` of the entity, in windows."""
+    seen = windows[row]
+    windows[row] += 1
+    if seen == 0:
+        mean[row] = x
+        return 0.0
     away = x - mean[row]
     deviation = variance[row] ** 0.5
     score = min(max(away / deviation, -_FARTHEST), _FARTHEST) if deviation > 1e-12 * abs(mean[row]) else 0.0
-    if seen == 0.0:
-        mean[row] = x
-        return 0.0
     if seen > _CLIP_FROM and deviation > 0.0:
         away = min(max(away, -_CLIP * deviation), _CLIP * deviation)
+    rate = max(1.0 / (seen + 1.0), 1.0 / _MEMORY)
     mean[row] += rate * away
     variance[row] += rate * (away * away - variance[row])
-    return score
+    return score if seen >= age else score * min(seen / _YOUNG, 1.0)
 
 
 @njit(cache=True, error_model="numpy")

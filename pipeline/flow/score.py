@@ -8,7 +8,8 @@ of windows that are closed already are passed over, as are policies heard before
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -21,8 +22,18 @@ from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
 from pipeline.flow.distributions import Distributions
 from pipeline.policies import LivePolicies, PolicyTable
-from pipeline.records import NO_TIME, Anomaly, Message, Output, Produced, SignalBlock, Snapshot, window_end
-from pipeline.scoring.catalogue import IdCollision
+from pipeline.records import (
+    NO_TIME,
+    Anomaly,
+    LaterBlocks,
+    Message,
+    Output,
+    Produced,
+    Signal,
+    SignalBlock,
+    Snapshot,
+    window_end,
+)
 from pipeline.scoring.scorer import Scorer
 from pipeline.scoring.table import PART_ROWS
 from pipeline.signals import rates
@@ -52,7 +63,7 @@ class ScoreChain:
         self._offset = 0
         self._saved_rows = 0  # signals that the last checkpoint kept knows
         self._waiting: deque[tuple[int, int, Any]] = deque()  # (greatest window end held, offset, progress before)
-        self._version = f"score/3+{self._scorer.detector.version}"
+        self._version = f"score/4+{self._scorer.detector.version}"
 
     # -- in ------------------------------------------------------------------------------------------------------
 
@@ -86,21 +97,22 @@ class ScoreChain:
 
     def _take(self, block: SignalBlock, out: Output) -> int:
         """Hold a block's rows; returns the greatest window end held."""
-        for signal in block.described:
-            try:
-                row = self._scorer.add(signal, self._config.window_of(signal.kind))
-            except IdCollision:
-                out.count("drop", "id_collision")
-                continue
-            group = self._scorer.table.groups["signal"]
-            group["kind"][row] = rates.KIND_CODES[signal.kind]
-            group["window_us"][row] = self._config.window_of(signal.kind)
+        if block.described:
+            self._describe(block.described, out)
         if not self._progress.accepts(block.source, block.start):
             out.count("notice", "gap")
             return NO_TIME
         held = self._hold(block, out) if block.rows else NO_TIME
         self._progress.advance(block.source, block.end, block.progress_us, idle=block.idle)
         return held
+
+    def _describe(self, signals: Sequence[Signal], out: Output) -> None:
+        rows, refused = self._scorer.add_all(signals, lambda signal: self._config.window_of(signal.kind))
+        out.count("drop", "id_collision", refused)
+        kinds = [self._scorer.catalogue.signals[row].kind for row in rows]
+        group = self._scorer.table.groups["signal"]
+        group["kind"][rows] = [rates.KIND_CODES[kind] for kind in kinds]
+        group["window_us"][rows] = [self._config.window_of(kind) for kind in kinds]
 
     def _hold(self, block: SignalBlock, out: Output) -> int:
         applied = self._progress.applied(block.source)
@@ -256,19 +268,22 @@ class ScoreChain:
             _, offset, progress = self._waiting[0]
         table = self._scorer.table
         kept = [offset, progress, self._closed_us, self._sent, table.rows, self._policies.dump()]
-        blocks = {name: columns.encode(name, arrays) for name, arrays in table.changed(everything=full)}
+        changed = table.changed(everything=full)
+        blocks: dict[str, Callable[[], bytes]] = {
+            name: partial(columns.encode, name, arrays) for name, arrays in changed
+        }
         names = [*table.names(), "pools"]
-        blocks["pools"] = columns.encode("pools", self._scorer.pools.dump())
+        blocks["pools"] = lambda: columns.encode("pools", self._scorer.pools.dump())
         signals = self._scorer.catalogue.signals
         for part in range(table.parts()):
-            inside = signals[part * PART_ROWS : (part + 1) * PART_ROWS]
+            inside = slice(part * PART_ROWS, min((part + 1) * PART_ROWS, table.rows))
             names.append(f"signals/{part}")
-            if full or part * PART_ROWS + len(inside) > self._saved_rows:
-                blocks[f"signals/{part}"] = signal_block.encode_signals(inside)
+            if full or inside.stop > self._saved_rows:
+                blocks[f"signals/{part}"] = partial(_described, signals, inside)
         if self._distributions.any():
             names.append("distributions")
-            blocks["distributions"] = self._distributions.dump()
-        return Snapshot(self._version, offset, msgspec.msgpack.encode(kept), blocks, tuple(names), full)
+            blocks["distributions"] = self._distributions.dump
+        return Snapshot(self._version, offset, msgspec.msgpack.encode(kept), LaterBlocks(blocks), tuple(names), full)
 
     def saved(self) -> None:
         self._saved_rows = self._scorer.table.rows
@@ -286,8 +301,7 @@ class ScoreChain:
             self._policies.load(policies)
             parts = [name for name in snapshot.names if name.startswith("signals/")]
             for name in sorted(parts, key=lambda part: int(part.split("/")[1])):
-                for signal in signal_block.decode_signals(snapshot.blocks[name]):
-                    self._scorer.add(signal)
+                self._scorer.add_all(signal_block.decode_signals(snapshot.blocks[name]))
             self._scorer.table.grow(rows)
             for name in snapshot.names:
                 if name.startswith(("fast/", "slow/")):
@@ -301,3 +315,7 @@ class ScoreChain:
 
     def lost_history(self) -> None:
         self._progress.lost_history()
+
+
+def _described(signals: Sequence[Signal], inside: slice) -> bytes:
+    return signal_block.encode_signals(signals[inside])

@@ -6,7 +6,7 @@ from pipeline.records.incident import Incident, Member
 from pipeline.records.message import Counts, Message, Output, Produced
 from pipeline.records.points import HistogramPoint, PointColumns, Rejection
 from pipeline.records.signal import Kind, Series, Signal
-from pipeline.records.snapshot import Snapshot
+from pipeline.records.snapshot import LaterBlocks, Snapshot
 from pipeline.records.timestamps import NO_TIME, US, iso, to_us, window_end
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "HistogramPoint",
     "Incident",
     "Kind",
+    "LaterBlocks",
     "Member",
     "Message",
     "Output",

@@ -41,20 +41,14 @@ class Pools:
     def judge_entities(self, state: dict[str, Array], values: Array, off: Array) -> tuple[Array, Array]:
         """Rows of the derived signals of entities that have data, and (rows, 4): distance a member, usual distance,
         upper bound, surprise. ``values`` by table row, NaN where there is none; ``off`` (table rows,) of bool."""
-        present = np.flatnonzero(np.isfinite(values))
-        if not self.entity_rows or not present.size:
-            return np.empty(0, np.int64), np.empty((0, 4))
-        rows, found = [], []
-        for entity, row in enumerate(self.entity_rows):
-            if not off[row] and np.isfinite(values[self.entities.rows[entity]]).any():
-                rows.append(row)
-                found.append(self.entities.step(entity, state, values))
-        return np.array(rows, np.int64), np.array(found, np.float64).reshape(len(rows), 4)
+        rows = np.array(self.entity_rows, np.int64)
+        stepped, found = self.entities.step(state, values, ~off[rows])
+        return rows[stepped], found
 
     def windows(self, rows: Array) -> Array:
         """Windows that the entities of these derived signals have seen."""
-        numbers = [self.entities.numbers[self._entity_of[row]][together.WINDOWS] for row in rows.tolist()]
-        return np.array(numbers, np.int64)
+        found: Array = self.entities.numbers[[self._entity_of[row] for row in rows.tolist()], together.WINDOWS]
+        return found.astype(np.int64)
 
     def calibrate(self, groups: Mapping[str, dict[str, Array]], row: Array, surprise: Array) -> Array:
         """The surprise of the rows of a step by what is usual in the fleet, which then learns it. Rows that have been

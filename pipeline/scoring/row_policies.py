@@ -4,7 +4,7 @@ Guarantee: row i has what ``PolicyTable.resolve`` gives for signal i and its win
 policy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,8 @@ class RowPolicies:
         self.policies = policies
         self.arrays: dict[str, Array] = {name: np.zeros(0, dtype) for name, dtype in _FIELDS.items()}
         self._resolved: list[Resolved] = []
-        self._index: dict[int, int] = {}
+        self._cases: list[Mapping[str, Any]] = []
+        self._index: dict[tuple[int, str, int], int] = {}
         self._rates: dict[float, int] = {}  # episodes a window → index
         self._thresholds: tuple[Array, Array] | None = None  # what they follow from, and by row
 
@@ -70,7 +71,7 @@ class RowPolicies:
 
     def apply(self, policies: PolicyTable) -> None:
         """From now on these policies are in force; every row must be set again."""
-        self.policies, self._resolved, self._index, self._rates = policies, [], {}, {}
+        self.policies, self._resolved, self._cases, self._index, self._rates = policies, [], [], {}, {}
 
     def thresholds(self, pool: AlertBudget) -> Array:
         """The surprise at which a window of a row is unlikely, now; by row."""
@@ -87,31 +88,45 @@ class RowPolicies:
             if array.size < capacity:
                 self.arrays[name] = np.concatenate([array, np.zeros(capacity - array.size, array.dtype)])
 
-    def set(self, row: int, signal: Signal, window_us: int) -> None:
-        """Resolve the policy of one row."""
+    def set(self, rows: Array, signals: Sequence[Signal], window_us: Sequence[int]) -> None:
+        """Resolve the policies of these distinct rows."""
         self._thresholds = None
+        cases = np.fromiter(map(self._case, signals, window_us), np.int64, len(signals))
+        used, place = np.unique(cases, return_inverse=True)
+        for name, array in self.arrays.items():
+            array[rows] = np.array([self._cases[case][name] for case in used.tolist()], array.dtype)[place]
+
+    def _case(self, signal: Signal, window_us: int) -> int:
+        """The number of what signals with this policy, unit and window have."""
         found = self.policies.resolve(signal)
-        at = self._index.get(id(found))
+        key = (id(found), signal.unit, window_us)
+        at = self._index.get(key)
         if at is None:
-            at = self._index[id(found)] = len(self._resolved)
-            self._resolved.append(found)
-        policy, arrays = found.policy, self.arrays
-        seconds = window_us / US or _BUDGET_WINDOW_SECONDS
-        arrays["resolved"][row] = at
+            at = self._index[key] = len(self._cases)
+            self._cases.append(self._values(found, signal.unit, window_us / US or _BUDGET_WINDOW_SECONDS))
+        return at
+
+    def _values(self, found: Resolved, unit: str, seconds: float) -> Mapping[str, Any]:
+        policy = found.policy
+        self._resolved.append(found)
         rate = budget_of(policy.alert_budget, seconds) * seconds / _WEEK_SECONDS
-        arrays["rate"][row] = self._rates.setdefault(rate, len(self._rates))
-        arrays["fixed"][row] = _or_nan(policy.threshold_surprise)
-        arrays["direction"][row] = _DIRECTIONS[policy.direction]
-        arrays["least"][row] = policy.least_deviation(signal.unit)
-        arrays["relative"][row] = policy.min_relative
-        arrays["hard_lower"][row] = -np.inf if policy.hard_lower is None else policy.hard_lower
-        arrays["hard_upper"][row] = np.inf if policy.hard_upper is None else policy.hard_upper
-        arrays["off"][row] = sum(_BITS[part] for part in policy.parts_off)
-        arrays["history"][row] = policy.min_history_windows
-        arrays["season"][row] = _SEASONS[policy.season]
-        for name in ("open_windows", "of_windows", "close_windows"):
-            arrays[name][row] = getattr(policy, name)
-        arrays["discovery"][row] = _or_nan(policy.false_discovery_rate)
+        return {
+            "resolved": len(self._resolved) - 1,
+            "rate": self._rates.setdefault(rate, len(self._rates)),
+            "fixed": _or_nan(policy.threshold_surprise),
+            "direction": _DIRECTIONS[policy.direction],
+            "least": policy.least_deviation(unit),
+            "relative": policy.min_relative,
+            "hard_lower": -np.inf if policy.hard_lower is None else policy.hard_lower,
+            "hard_upper": np.inf if policy.hard_upper is None else policy.hard_upper,
+            "off": sum(_BITS[part] for part in policy.parts_off),
+            "season": _SEASONS[policy.season],
+            "history": policy.min_history_windows,
+            "open_windows": policy.open_windows,
+            "of_windows": policy.of_windows,
+            "close_windows": policy.close_windows,
+            "discovery": _or_nan(policy.false_discovery_rate),
+        }
 
 
 def _or_nan(value: float | None) -> float:

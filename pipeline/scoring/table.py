@@ -38,8 +38,8 @@ class Table:
             parts = max(2 * self._dirty["fast"].size, -(-rows // PART_ROWS))
             for arrays in self.groups.values():
                 for name, array in arrays.items():
-                    more = np.zeros((parts * PART_ROWS - len(array), *array.shape[1:]), array.dtype)
-                    arrays[name] = np.concatenate([array, more])
+                    arrays[name] = np.zeros((parts * PART_ROWS, *array.shape[1:]), array.dtype)
+                    arrays[name][: len(array)] = array  # what lies beyond takes no memory yet
             for speed, dirty in self._dirty.items():
                 self._dirty[speed] = np.concatenate([dirty, np.zeros(parts - dirty.size, np.bool_)])
         for speed in self._dirty:

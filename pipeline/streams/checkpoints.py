@@ -8,13 +8,14 @@ names its parts with the number of the checkpoint that wrote them; a part that d
 Keys: ``<shard>|<epoch>|manifest`` and ``<shard>|<epoch>|<part>|<slot>|<piece>``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from pipeline.flow.chain import UnreadableState
-from pipeline.records import Snapshot
+from pipeline.records import LaterBlocks, Snapshot
 
 #: Largest value of one record.
 PIECE_BYTES = 900_000
@@ -39,19 +40,18 @@ class Writer:
         """Has this epoch a checkpoint that counts?"""
         return self._number > 0
 
-    def parts(self, snapshot: Snapshot) -> list[Record]:
-        """The records of the parts that changed; write and acknowledge them before the manifest."""
-        records: list[Record] = []
+    def parts(self, snapshot: Snapshot) -> Iterator[Record]:
+        """The records of the parts that changed, one after the other; write and acknowledge all of them before the
+        manifest."""
         number = self._number + 1
         for name, data in snapshot.blocks.items():
             slot = 1 - self._parts[name][0] if name in self._parts else 0
             pieces = max(1, -(-len(data) // PIECE_BYTES))
             for piece in range(pieces):
                 content = data[piece * PIECE_BYTES : (piece + 1) * PIECE_BYTES]
-                records.append((self._key(name, slot, piece), number.to_bytes(8, "little") + content))
+                yield self._key(name, slot, piece), number.to_bytes(8, "little") + content
             self._parts[name] = (slot, number, pieces)
             self._most_pieces[name] = max(pieces, self._most_pieces.get(name, 0))
-        return records
 
     def manifest(self, snapshot: Snapshot) -> Record:
         self._number += 1
@@ -114,5 +114,9 @@ def _assemble(prefix: str, manifest: bytes, records: Mapping[bytes, bytes]) -> t
         values = [records[f"{prefix}{name}|{slot}|{piece}".encode()] for piece in range(pieces)]
         if any(int.from_bytes(value[:8], "little") != written for value in values):
             raise ValueError(f"part {name} was overwritten")
-        blocks[name] = b"".join(value[8:] for value in values)
-    return Snapshot(version, offset, head, blocks, tuple(parts), full=True), number
+        blocks[name] = partial(_joined, values)
+    return Snapshot(version, offset, head, LaterBlocks(blocks), tuple(parts), full=True), number
+
+
+def _joined(values: Sequence[bytes]) -> bytes:
+    return b"".join(value[8:] for value in values)

@@ -40,8 +40,10 @@ _MANY_BYTES = 256 * 1024
 _POLL_SECONDS = 0.05
 _FLUSH_SECONDS = 0.05
 _SHOW_SECONDS = 0.5
-#: Bound on a save when stopping, and on half a rebalance.
+#: Bound on a save in a rebalance, and on half of all of it.
 _TIMEOUT_SECONDS = 30.0
+#: What of the time for a shutdown a save may take.
+_SHARE_OF_SHUTDOWN = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Stage:
 
 
 @dataclass(slots=True)
-class _Shard:
+class Shard:
     name: str
     chain: Chain
     position: int
@@ -80,7 +82,7 @@ class ShardService(Service):
         self.ready = asyncio.Event()
         self.failure: BaseException | None = None
         self.idempotent: bool | None = None  # None: ask the broker at start
-        self._shards: dict[TopicPartition, _Shard] = {}
+        self._shards: dict[TopicPartition, Shard] = {}
         self._lock = asyncio.Lock()
         self._generation = 0
         self._next_checkpoint = 0.0
@@ -112,9 +114,9 @@ class ShardService(Service):
         """Save, leave the group, close. The supervisor bounds the time that this may take."""
         if hasattr(self, "_consumer"):
             if self.failure is None:
-                with contextlib.suppress(KafkaError, TimeoutError):
+                with contextlib.suppress(KafkaError):
                     async with self._lock:
-                        await self._save_all(_TIMEOUT_SECONDS)
+                        await self._save_within(_SHARE_OF_SHUTDOWN * self.settings.worker.shutdown_seconds)
             self._shards.clear()
             await clients.stop_reader(self._consumer)
         if hasattr(self, "_outbox"):
@@ -175,7 +177,7 @@ class ShardService(Service):
         for partition, shard in self._shards.items():
             self._consumer.seek(partition, shard.position)
 
-    async def _apply(self, partition: TopicPartition, shard: _Shard, records: list[Any]) -> None:
+    async def _apply(self, partition: TopicPartition, shard: Shard, records: list[Any]) -> None:
         if records[0].offset < shard.position:
             records = [record for record in records if record.offset >= shard.position]
             if not records:
@@ -189,7 +191,7 @@ class ShardService(Service):
         self.telemetry.messages.labels(self.stage.role, partition.topic).inc(len(records))
         await self._outbox.write(output)
 
-    async def _step_over(self, partition: TopicPartition, shard: _Shard) -> None:
+    async def _step_over(self, partition: TopicPartition, shard: Shard) -> None:
         """Offsets that hold no message (marks of transactions, compacted or deleted ones) are not waited for."""
         end = self._consumer.highwater(partition)
         if end is None or shard.position >= end:
@@ -203,7 +205,7 @@ class ShardService(Service):
             await self._check_truncation(partition, shard)
             shard.position = position
 
-    async def _gap_is_real(self, partition: TopicPartition, shard: _Shard, offset: int) -> bool:
+    async def _gap_is_real(self, partition: TopicPartition, shard: Shard, offset: int) -> bool:
         """Offsets may be missing (compaction, deleted data), or the fetch began elsewhere: ask again once."""
         if shard.asked_again_at != shard.position:
             shard.asked_again_at = shard.position
@@ -212,7 +214,7 @@ class ShardService(Service):
         await self._check_truncation(partition, shard)
         return True
 
-    async def _check_truncation(self, partition: TopicPartition, shard: _Shard) -> None:
+    async def _check_truncation(self, partition: TopicPartition, shard: Shard) -> None:
         """Say so, loudly, if the log now starts above our place: what lies between is gone."""
         beginning = (await self._consumer.beginning_offsets([partition]))[partition]
         if beginning > shard.position:
@@ -233,7 +235,7 @@ class ShardService(Service):
                 shard.unsaved = True
                 await self._outbox.write(output)
 
-    def _is_idle(self, partition: TopicPartition, shard: _Shard, now: float) -> bool:
+    def _is_idle(self, partition: TopicPartition, shard: Shard, now: float) -> bool:
         """Read to its end and silent for long enough. A pause of this process is not silence of the source."""
         paused = now - shard.flushed_at > 1.0 and shard.flushed_at > 0
         end = self._consumer.highwater(partition)
@@ -249,34 +251,46 @@ class ShardService(Service):
     # -- checkpoints -----------------------------------------------------------------------------------------------
 
     async def _save_all(self, seconds: float) -> None:
-        """Checkpoint every shard that has changed, with one wait for acknowledgements per step."""
+        """Checkpoint every shard that has changed, all at once; ``seconds`` bound each wait for acknowledgements."""
         shards = [shard for shard in self._shards.values() if shard.unsaved]
         started = time.monotonic()
         for shard in shards:
             await self._outbox.write(shard.chain.flush())
         await self._outbox.acknowledged(seconds)
-        snapshots = [(shard, shard.chain.snapshot(full=not shard.writer.started)) for shard in shards]
-        written = 0
-        for step in ("parts", "manifest", "obsolete"):
-            for shard, snapshot in snapshots:
-                records = getattr(shard.writer, step)(snapshot)
-                records = [records] if step == "manifest" else records
-                if step == "obsolete":
-                    records += [(key, None) for key in shard.older_keys]
-                    shard.older_keys = []
-                written += await self._outbox.write_state(shard.state, records)
-            await self._outbox.acknowledged(seconds)
-        for shard, snapshot in snapshots:
-            shard.chain.saved()
-            shard.saved_offset, shard.unsaved = snapshot.offset, False
+        written = sum(await asyncio.gather(*(self._save(shard, seconds) for shard in shards)))
         await self._commit()
         took = time.monotonic() - started
-        if snapshots:
+        if shards:
             self.telemetry.checkpoint_seconds.labels(self.stage.role).observe(took)
             self.telemetry.checkpoint_bytes.labels(self.stage.role).inc(written)
         limits = self.settings.state
         pause = min(max(limits.checkpoint_interval_seconds, 9 * took), limits.max_state_age_seconds)
         self._next_checkpoint = time.monotonic() + pause
+
+    async def _save(self, shard: Shard, seconds: float) -> int:
+        """Checkpoint one shard; returns the bytes written. The parts go out one after the other, so that the loop
+        stays free and a great state is never in memory twice."""
+        snapshot = shard.chain.snapshot(full=not shard.writer.started)
+        written = await self._outbox.write_state(shard.state, shard.writer.parts(snapshot))
+        await self._outbox.acknowledged(seconds)
+        written += await self._outbox.write_state(shard.state, [shard.writer.manifest(snapshot)])
+        await self._outbox.acknowledged(seconds)
+        obsolete = shard.writer.obsolete(snapshot) + [(key, None) for key in shard.older_keys]
+        written += await self._outbox.write_state(shard.state, obsolete)
+        await self._outbox.acknowledged(seconds)
+        shard.older_keys = []
+        shard.chain.saved()
+        shard.saved_offset, shard.unsaved = snapshot.offset, False
+        return written
+
+    async def _save_within(self, seconds: float) -> None:
+        """Checkpoint before letting go, if there is time: what is not saved is read again by whoever goes on."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._save_all(seconds)
+        except TimeoutError:
+            text = "%s: not all was saved in %.0f s; whoever goes on reads again from the checkpoint before"
+            log.warning(text, self.label, seconds)
 
     async def _commit(self) -> None:
         """Commit the saved offsets, for lag displays only."""
@@ -330,7 +344,7 @@ class ShardService(Service):
             self._generation += 1
             self._not_ready()
             if self._shards:
-                await self._save_all(self.settings.broker.request_timeout_seconds)
+                await self._save_within(_TIMEOUT_SECONDS)
             self._hide()
             self._shards.clear()
 
@@ -360,18 +374,19 @@ class ShardService(Service):
         for partition, state in states.items():
             name = f"{partition.topic}/{partition.partition}"
             chain = self.stage.chain(partition.topic, partition.partition)
-            snapshot = checkpoints.newest(name, live[state])
+            records = live.pop(state)
+            snapshot = checkpoints.newest(name, records)
             if snapshot is not None:
                 chain.restore(snapshot)
             epoch = uuid.uuid4().hex
-            older = [key for key, _ in checkpoints.other_epochs(name, epoch, live[state])]
+            older = [key for key, _ in checkpoints.other_epochs(name, epoch, records)]
             position = snapshot.offset if snapshot is not None else 0
             writer = checkpoints.Writer(name, epoch)
-            self._shards[partition] = _Shard(name, chain, position, state, writer, older, saved_offset=position)
+            self._shards[partition] = Shard(name, chain, position, state, writer, older, saved_offset=position)
         for partition, shard in self._shards.items():
             await self._seek(partition, shard)
 
-    async def _seek(self, partition: TopicPartition, shard: _Shard) -> None:
+    async def _seek(self, partition: TopicPartition, shard: Shard) -> None:
         """Go to the shard's place; if the log now starts above it, say so and go to where it starts."""
         beginning = (await self._consumer.beginning_offsets([partition]))[partition]
         if beginning > shard.position:

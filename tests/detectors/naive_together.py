@@ -18,21 +18,23 @@ from tests.detectors.naive_streams import Tail
 class Member:
     mean: float = 0.0
     variance: float = 0.0
+    seen: int = 0
 
-    def score(self, x: float, seen: int) -> float:
+    def score(self, x: float, age: int) -> float:
         """The standard score of x by what was before it; then learn x."""
         deviation, away = self.variance**0.5, x - self.mean
-        if seen == 0:
+        self.seen += 1
+        if self.seen == 1:
             self.mean = x
             return 0.0
         known = deviation > 1e-12 * abs(self.mean)
         score = clipped(away / deviation, -together._FARTHEST, together._FARTHEST) if known else 0.0
-        if seen > together._CLIP_FROM and deviation:
+        if self.seen - 1 > together._CLIP_FROM and deviation:
             away = clipped(away, -together._CLIP * deviation, together._CLIP * deviation)
-        rate = max(1 / (seen + 1), 1 / together._MEMORY)
+        rate = max(1 / self.seen, 1 / together._MEMORY)
         self.mean += rate * away
         self.variance += rate * (away**2 - self.variance)
-        return score
+        return score if self.seen - 1 >= age else score * min((self.seen - 1) / together._YOUNG, 1)
 
 
 @dataclass

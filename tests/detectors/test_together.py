@@ -1,10 +1,12 @@
 """How several signals of one entity are judged together: the distance, what it finds, what does not matter to it."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from detectors.together import COLD, MOST_MEMBERS, Entities
+from detectors.together import COLD, FIELDS, MOST_MEMBERS, Entities
 from tests.detectors.naive_together import Member, NaiveEntity
 
 Floats = npt.NDArray[np.float64]
@@ -12,8 +14,17 @@ DISTANCE, USUAL, UPPER, SURPRISE = range(4)
 SURPRISING = 3.5
 
 
-def state(rows: int) -> dict[str, Floats]:
-    return {"mean": np.zeros(rows), "variance": np.zeros(rows)}
+def state(rows: int) -> dict[str, npt.NDArray[Any]]:
+    return {name: np.zeros(rows, dtype) for name, dtype in FIELDS.items()}
+
+
+def all_of(entities: Entities, rows: dict[str, npt.NDArray[Any]], column: Floats) -> Floats:
+    """What is said (entities, 4) of all entities in one window."""
+    stepped, found = entities.step(rows, column.copy(), np.ones(len(entities), np.bool_))
+    assert stepped.tolist() == [
+        each for each in range(len(entities)) if np.isfinite(column[entities.members(each)]).any()
+    ]
+    return found
 
 
 def judged(values: Floats, order: list[int] | None = None) -> Floats:
@@ -21,7 +32,7 @@ def judged(values: Floats, order: list[int] | None = None) -> Floats:
     entities, rows = Entities(), state(len(values))
     entity = entities.add()
     assert all(entities.join(entity, row) for row in order or range(len(values)))
-    return np.array([entities.step(entity, rows, column.copy()) for column in values.T]).T
+    return np.concatenate([all_of(entities, rows, column) for column in values.T]).T
 
 
 def correlated(members: int, windows: int, seed: int = 0) -> Floats:
@@ -118,8 +129,9 @@ def test_gaps_and_the_greatest_floats_leave_everything_finite() -> None:
     assert np.isfinite(judged(values)).all()
 
 
-def test_a_member_that_joins_late_is_taken_in() -> None:
+def test_a_member_that_joins_late_is_taken_in_and_does_not_disturb() -> None:
     values = correlated(4, 1500)
+    values[3] += 1e6
     entities, rows = Entities(), state(4)
     entity = entities.add()
     for row in range(3):
@@ -128,9 +140,12 @@ def test_a_member_that_joins_late_is_taken_in() -> None:
     for window, column in enumerate(values.T):
         if window == 700:
             entities.join(entity, 3)
-        found.append(entities.step(entity, rows, column.copy()))
+        found.append(all_of(entities, rows, column)[0])
     assert np.isfinite(found).all()
-    assert entities.inverse[entity].shape == (4, 4)
+    assert entities.members(entity) == [0, 1, 2, 3]
+    assert entities.inverse.size == 16
+    assert (np.array(found)[700:, SURPRISE] < SURPRISING).mean() > 0.995
+    assert rows["mean"][3] == pytest.approx(values[3, 700:].mean(), rel=1e-3)
 
 
 def test_no_more_members_join_than_there_may_be() -> None:
@@ -138,7 +153,7 @@ def test_no_more_members_join_than_there_may_be() -> None:
     entity = entities.add()
     joined = [entities.join(entity, row) for row in range(MOST_MEMBERS + 2)]
     assert joined == [True] * MOST_MEMBERS + [False] * 2
-    assert len(entities.rows[entity]) == MOST_MEMBERS
+    assert entities.members(entity) == list(range(MOST_MEMBERS))
 
 
 def test_entities_do_not_matter_to_each_other() -> None:
@@ -147,12 +162,9 @@ def test_entities_do_not_matter_to_each_other() -> None:
     first, second = entities.add(), entities.add()
     for row in range(6):
         entities.join(first if row < 3 else second, row)
-    both = [
-        (entities.step(first, rows, column.copy()), entities.step(second, rows, column.copy()))
-        for column in np.vstack([one, other]).T
-    ]
-    np.testing.assert_array_equal(np.array([pair[0] for pair in both]).T, judged(one))
-    np.testing.assert_array_equal(np.array([pair[1] for pair in both]).T, judged(other))
+    both = np.array([all_of(entities, rows, column) for column in np.vstack([one, other]).T])
+    np.testing.assert_array_equal(both[:, first].T, judged(one))
+    np.testing.assert_array_equal(both[:, second].T, judged(other))
 
 
 def test_entities_restored_judge_on_as_if_nothing_had_happened() -> None:
@@ -162,19 +174,33 @@ def test_entities_restored_judge_on_as_if_nothing_had_happened() -> None:
     for row in range(5):
         entities.join(first if row < 2 else second, row)
     for column in values[:, :300].T:
-        entities.step(first, rows, column.copy())
-        entities.step(second, rows, column.copy())
+        all_of(entities, rows, column)
     saved = {name: array.copy() for name, array in entities.dump().items()}
     again, rows_again = Entities(), {name: array.copy() for name, array in rows.items()}
     again.load(saved)
-    assert again.rows == entities.rows
-    assert again.rows[empty] == []
+    assert [again.members(entity) for entity in (first, empty, second)] == [[0, 1], [], [2, 3, 4]]
     for column in values[:, 300:].T:
-        for entity in (first, second):
-            assert again.step(entity, rows_again, column.copy()) == entities.step(entity, rows, column.copy())
+        np.testing.assert_array_equal(all_of(again, rows_again, column), all_of(entities, rows, column))
+
+
+def test_who_is_not_wanted_or_has_no_value_is_left_as_it_was() -> None:
+    entities, rows = Entities(), state(4)
+    first, second = entities.add(), entities.add()
+    for row in range(4):
+        entities.join(first if row < 2 else second, row)
+    column = np.array([1.0, 2.0, np.nan, np.nan])
+    assert entities.step(rows, column, np.array([True, True]))[0].tolist() == [first]
+    assert entities.step(rows, np.ones(4), np.array([False, True]))[0].tolist() == [second]
+    assert rows["windows"].tolist() == [1, 1, 1, 1]
+
+
+def test_a_damaged_state_is_refused() -> None:
+    saved = Entities().dump()
+    with pytest.raises(ValueError, match="entities need arrays of"):
+        Entities().load({**saved, "sizes": np.array([2])})
 
 
 def test_no_entities_at_all_are_saved_and_restored() -> None:
     entities = Entities()
     entities.load(Entities().dump())
-    assert entities.rows == []
+    assert len(entities) == 0

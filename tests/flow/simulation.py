@@ -104,7 +104,7 @@ class ShardRun:
         """Checkpoint; with ``dice`` it may stop half-way, as a crash would."""
         self.flush()
         snapshot = self.chain.snapshot(full=not self.writer.started)
-        records = self.writer.parts(snapshot)
+        records = list(self.writer.parts(snapshot))
         cut = dice.randrange(len(records) + 2) if dice is not None else len(records) + 2
         for key, value in records[:cut]:
             self.log.append(self.state, self.partition, key, value)

@@ -79,7 +79,7 @@ def test_whenever_it_is_restored_it_goes_on_as_if_nothing_had_been(undisturbed: 
     for second in range(SECONDS):
         line.second(second, points(second))
         if second % every == every - 1:
-            saved.append(line.score.snapshot(full=not saved))
+            saved.append(line.score.snapshot(full=not saved).keep())
             line.score.saved()
         if len(saved) * every >= 45:
             restored = ScoreChain(0, CONFIG)
@@ -101,7 +101,7 @@ def test_pools_policies_and_relatives_are_the_same_after_a_restore(undisturbed: 
     np.testing.assert_array_equal(ours.threshold, theirs.threshold)
     assert len(set(ours.threshold.tolist())) >= 4  # two budgets, two lengths of windows, one that is fixed
     assert [written.scorer.policy_of(row) for row in rows] == [restored.scorer.policy_of(row) for row in rows]
-    assert written.snapshot(full=True) == restored.snapshot(full=True)
+    assert written.snapshot(full=True).keep() == restored.snapshot(full=True).keep()
 
 
 def test_a_restored_chain_may_have_other_policies_in_its_configuration(undisturbed: Line) -> None:

@@ -58,7 +58,7 @@ def put(live: dict[bytes, bytes], records: Sequence[Record]) -> None:
 def assert_is(found: Snapshot | None, offset: int, state: State) -> None:
     assert found is not None
     assert (found.version, found.offset, found.head) == ("test/1", offset, b"head %d" % offset)
-    assert found.blocks == state
+    assert dict(found.blocks) == state
     assert set(found.names) == set(state)
     assert found.full
 
