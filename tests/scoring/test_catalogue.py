@@ -29,3 +29,16 @@ def test_two_signals_with_one_id_are_refused() -> None:
     with pytest.raises(IdCollision, match="have the same id"):
         catalogue.add(replace(B, id=A.id))
     assert catalogue.signals == [A]
+
+
+def test_thousands_of_signals_that_come_in_turns_are_all_found() -> None:
+    dice = np.random.default_rng(0)
+    ids = np.unique(dice.integers(0, 2**64, 6_000, np.uint64))
+    dice.shuffle(ids)
+    catalogue = Catalogue()
+    for known in (500, 1_600, 4_000, 4_100, ids.size):
+        for number in ids[len(catalogue) : known].tolist():
+            catalogue.add(replace(A, id=number))
+        found = catalogue.rows(ids)
+        assert found[:known].tolist() == list(range(known))
+        assert (found[known:] == -1).all()

@@ -1,6 +1,7 @@
 """Windows to scores and anomalies: what deviates enough, in which direction, and what an anomaly says."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from pipeline.policies import DetectorPolicy, PolicyTable
 from pipeline.records import US
 from pipeline.scoring.anomalies import anomaly_id
+from pipeline.scoring.episodes import Rules
+from pipeline.scoring.scorer import Scorer
 from tests.scoring.story import SIGNAL, USUAL, Story, T, policy
 
 WINDOW = 10 * US
@@ -242,3 +245,30 @@ def test_an_anomaly_that_many_signals_would_show_by_chance_is_marked(rate: float
     story.window({signal.id: 1000.0 if signal.id == 4 else 100.0 for signal in signals})
     (found,) = story.anomalies
     assert (found.signal.id, found.discovered) == (4, discovered)
+
+
+def test_signals_taken_in_by_the_block_are_those_taken_in_one_by_one() -> None:
+    given = PolicyTable(FIXED, (policy("slow", "name=b", alert_budget=2.0), policy("mute", "unit=s", direction="up")))
+    kinds = [("a", "1", ""), ("b", "s", "pod"), ("a", "s", ""), ("b", "1", "")]
+    signals = [
+        replace(SIGNAL, id=1000 * key + 3, name=name, unit=unit, instance=instance)
+        for key, (name, unit, instance) in zip(range(1500), cycle(kinds), strict=False)
+    ]
+    one_by_one, at_once = Scorer(given, extra={}), Scorer(given, extra={})
+    rows = [one_by_one.add(signal, 60_000_000) for signal in signals]
+    assert at_once.add_all(signals[:700], lambda _: 60_000_000) == (rows[:700], 0)
+    clash = replace(signals[0], name="other")
+    assert at_once.add_all([*signals[600:], clash], lambda _: 60_000_000) == (rows[600:], 1)
+    everything = np.arange(len(signals))
+    for rule in fields(Rules):
+        ours, theirs = (getattr(scorer.rules_of(everything), rule.name) for scorer in (one_by_one, at_once))
+        np.testing.assert_array_equal(ours, theirs)
+    assert [one_by_one.policy_of(row).version for row in rows] == [at_once.policy_of(row).version for row in rows]
+    for name, array in one_by_one.table.groups["detector"].items():
+        np.testing.assert_array_equal(array, at_once.table.groups["detector"][name])
+    value = np.ones(len(signals))
+    blocks = [
+        scorer.step(60_000_000, everything, 0 * everything, everything, value, everything)[0]
+        for scorer in (one_by_one, at_once)
+    ]
+    assert blocks[0].ids.tolist() == blocks[1].ids.tolist()
