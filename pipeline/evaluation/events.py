@@ -53,13 +53,13 @@ class Tally:
 
 
 def tally(scored: Scored) -> Tally:
-    """The counts of one file, over all of its signals."""
+    """The counts of one file, over all of its signals, that of the entity among them."""
     fleet = scored.fleet
     events = [event for event in fleet.events if event[1] >= fleet.scored_from]
     spans = [span for span in scored.spans if span.last >= fleet.scored_from]
     delays = [delay for event in events if (delay := _delay(event, spans)) is not None]
     scored_rows = fleet.rows - fleet.scored_from
-    windows = scored_rows * len(fleet.signals)
+    windows = scored_rows * (len(fleet.signals) + (scored.entity is not None))
     return Tally(
         events=len(events),
         noticed=len(delays),

@@ -236,7 +236,7 @@ class Scorer:
             settled,
         )
         words = {
-            at: f"new normal: the level is now {scores.shift[at]:+.4g}" for at in row[settled[: row.size]].tolist()
+            at: f"new normal: the level has moved by {scores.shift[at]:+.4g}" for at in row[settled[: row.size]].tolist()
         }
         return window, words
 

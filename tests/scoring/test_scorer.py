@@ -173,7 +173,7 @@ def test_a_level_that_lasts_becomes_the_new_normal_and_that_ends_its_anomaly_and
     )
     ended = [found for found in story.anomalies if found.transition == "ended"]
     assert story.transitions() == ["opened", "ended"]
-    assert "new normal: the level is now " in ended[0].why
+    assert "new normal: the level has moved by " in ended[0].why
     assert 100 <= (ended[0].step_us - ended[0].onset_us) / WINDOW <= 200
     story.tell(*(x + 50 for x in USUAL * 5))
     assert story.newest(SIGNAL)["expected"] == pytest.approx(150, abs=3)
