@@ -2,19 +2,22 @@
 
 Guarantee: the same message gives the same rows, whatever was decoded before. A message that is empty or cannot be
 parsed is refused; of any other only the points that cannot be used. There is at most one rejection for each message
-and reason.
+and reason. Number points are read by a compiled scanner (``otlp_scan``); histograms, summaries, JSON and unusual
+messages go the slow way through the official classes, to the same rows.
 """
 
-from collections.abc import Callable, Sequence
-from itertools import count
+from collections.abc import Callable, Iterator, Sequence
 from math import isfinite, nan
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from pipeline.codecs import otlp_scan as scan
+from pipeline.codecs.byte_table import ByteTable
 from pipeline.codecs.otlp_attributes import Pairs, check_size, point_attributes, resource_attributes
 from pipeline.codecs.otlp_histograms import explicit_histogram, exponential_histogram, whole_range
-from pipeline.codecs.otlp_schema import read_metrics
+from pipeline.codecs.otlp_schema import looks_like_json, read_metric, read_metrics, read_number_attributes
 from pipeline.codecs.series_table import BadPoint, Limits, SeriesTable
 from pipeline.records import HistogramPoint, Kind, Message, PointColumns, Rejection, Series
 
@@ -29,6 +32,12 @@ _HISTOGRAMS: dict[str, _HistogramReader] = {
     "histogram": explicit_histogram,
     "exponential_histogram": exponential_histogram,
 }
+#: As otlp_scan numbers them, and what it does not read.
+_CODES = {Kind.GAUGE: 0, Kind.COUNTER: 1, Kind.DELTA: 2, Kind.HISTOGRAM: 3, Kind.HISTOGRAM_DELTA: 4}
+_KINDS = tuple(_CODES)
+_SCANNED_AT_ONCE = 4 * 2**20  # bytes
+_MOST_KEPT_BYTES = 512 * 2**20  # of series' bytes, before everything is forgotten
+_Arrays = npt.NDArray[Any]
 
 
 class OtlpMetrics:
@@ -40,44 +49,122 @@ class OtlpMetrics:
 
     def __init__(self, limits: Limits) -> None:
         self.table = SeriesTable(limits)
-        self._families: dict[tuple[bytes, str, str, Kind], _Family] = {}
-        self._family_numbers = count()  # never used again, so families may be forgotten while their series are known
+        self._forget()
+
+    def _forget(self) -> None:
+        self._resources, self._families, self._index = ByteTable(), ByteTable(), ByteTable()
+        self._resource_of: list[_Resource] = []
+        self._family_of: list[_Family] = []
 
     def decode(self, messages: Sequence[Message]) -> PointColumns:
         """Columns of all points; a summary gives a histogram row and a gauge row for each quantile."""
+        generation = self.table.generation
+        if (
+            self._index.kept_bytes > _MOST_KEPT_BYTES
+            or max(len(self._families), len(self._resources)) >= self.table.limits.max_series
+        ):
+            self.table.forget()
         self.table.forget_if_full()
-        if len(self._families) >= self.table.limits.max_series:
-            self._families.clear()
+        if self.table.generation != generation:
+            self._forget()
         rows = _Rows()
-        for message in messages:
-            try:
-                for resource_metrics in read_metrics(message.value):
-                    self._add_resource(rows, resource_metrics)
-            except BadPoint as error:
-                rows.refuse(error)
-            rows.end_message()
+        for first, last in _cuts(messages):
+            self._decode_some(rows, messages, first, last)
         return rows.columns()
 
-    def _add_resource(self, rows: "_Rows", resource_metrics: Any) -> None:
-        resource = _Resource(resource_metrics.resource, self.table.limits)
-        for scope_metrics in resource_metrics.scope_metrics:
-            for metric in scope_metrics.metrics[:]:
+    def _decode_some(self, rows: "_Rows", messages: Sequence[Message], first: int, last: int) -> None:
+        values = [messages[number].value or b"" for number in range(first, last)]
+        scanned = [b"" if looks_like_json(value) else value for value in values]
+        data, sizes = b"".join(scanned), np.array([len(value) for value in scanned], np.int64)
+        found = scan.scan(data, sizes, self._resources.slots, self._families.slots, self._index.slots)
+        self._add_others(rows, data, found, first)
+        self._add_scanned(rows, data, found, first)
+        for message in np.flatnonzero(~found.taken).tolist():
+            self._add_slowly(rows, first + message, values[message])
+
+    def _add_others(self, rows: "_Rows", data: bytes, found: scan.Found, first: int) -> None:
+        """Metrics that are no number points, one by one. A message in which one is damaged goes the slow way."""
+        others = found.metrics[found.metrics[:, scan.KIND] == scan.OTHER]
+        read = []
+        for message, begin, end, resource_at, resource_end, *_ in others.tolist():
+            if found.taken[message]:
                 try:
-                    self._add_metric(rows, resource, metric)
-                except BadPoint as error:
-                    rows.refuse(error)
+                    read.append((message, begin, data[resource_at:resource_end], read_metric(data[begin:end])))
+                except BadPoint:
+                    found.taken[message] = False
+        for message, begin, resource, metric in read:
+            if found.taken[message]:
+                rows.begin(first + message, begin)
+                self._add_metric(rows, self._resource(resource), metric)
+
+    def _add_scanned(self, rows: "_Rows", data: bytes, found: scan.Found, first: int) -> None:
+        """Rows that the scanner read; those of series that it did not know get their number now."""
+        message = found.metrics[found.rows[:, scan.METRIC], scan.MESSAGE]
+        row = found.rows if found.taken.all() else found.rows[found.taken[message]]
+        self._number_new(rows, data, found.metrics, row, first)
+        metric = found.metrics[row[:, scan.METRIC]]
+        form, bits = row[:, scan.FORM], np.ascontiguousarray(row[:, scan.BITS])
+        rows.scanned(
+            (metric[:, scan.MESSAGE] + first).astype(np.int32),
+            row[:, scan.AT],
+            row[:, scan.SERIES].astype(np.int32),
+            row[:, scan.TIME].astype(np.uint64),
+            np.where(metric[:, scan.KIND] == scan.GAUGE, 0, row[:, scan.START]).astype(np.uint64),
+            np.where(form == scan.INTEGER, bits.astype(np.float64), bits.view(np.float64)),
+            (row[:, scan.FLAGS] & _NO_RECORDED_VALUE == 0) & (form != scan.UNSET),
+        )
+
+    def _number_new(self, rows: "_Rows", data: bytes, metrics: _Arrays, row: _Arrays, first: int) -> None:
+        families: dict[int, _Family | None] = {}
+        for place in np.flatnonzero(row[:, scan.SERIES] < 0).tolist():
+            metric, at, end = row[place, [scan.METRIC, scan.AT, scan.END]].tolist()
+            rows.begin(first + int(metrics[metric, scan.MESSAGE]), at)
+            if metric not in families:
+                families[metric] = self._family_at(rows, data, metrics[metric].tolist())
+            family = families[metric]
+            if family is not None:
+                attributes = read_number_attributes(data[at:end])
+                number = self._series_of(rows, self._resource_of[family.resource], family, attributes)
+                row[place, scan.SERIES] = number
+
+    def _family_at(self, rows: "_Rows", data: bytes, metric: list[int]) -> "_Family | None":
+        """The family of a metric that the scanner saw, None where it is refused."""
+        try:
+            resource = self._resource(data[metric[scan.RESOURCE_AT] : metric[scan.RESOURCE_END]])
+            name = data[metric[scan.NAME_AT] : metric[scan.NAME_END]].decode()
+            unit = data[metric[scan.UNIT_AT] : metric[scan.UNIT_END]].decode()
+            return self._family(resource, name, unit, _KINDS[metric[scan.KIND]])
+        except BadPoint as error:
+            rows.refuse(error)
+            return None
+
+    def _add_slowly(self, rows: "_Rows", message: int, value: bytes) -> None:
+        """A message through the official classes."""
+        rows.begin(message, 0)
+        try:
+            for resource_metrics in read_metrics(value):
+                resource = self._resource(resource_metrics.resource)
+                for scope_metrics in resource_metrics.scope_metrics:
+                    for metric in scope_metrics.metrics[:]:
+                        self._add_metric(rows, resource, metric)
+        except BadPoint as error:
+            rows.refuse(error)
 
     def _add_metric(self, rows: "_Rows", resource: "_Resource", metric: Any) -> None:
-        """Adds a metric's points; raises BadPoint when none of them can be used."""
+        """Adds a metric's points; what is wrong with all of them is refused."""
         form = metric.WhichOneof("data")
         data = getattr(metric, form) if form else None
         points = [] if data is None else data.data_points[:]
         if not points:
             return
-        if form == "summary":
-            self._add_summary(rows, resource, metric, points)
+        try:
+            if form == "summary":
+                self._add_summary(rows, resource, metric, points)
+                return
+            family = self._family(resource, metric.name, metric.unit, _kind(metric, form, data))
+        except BadPoint as error:
+            rows.refuse(error)
             return
-        family = self._family(resource, metric.name, metric.unit, _kind(metric, form, data))
         series = self._series(rows, resource, family, points)
         if form in _HISTOGRAMS:
             rows.add_histograms(series, points, _HISTOGRAMS[form])
@@ -101,46 +188,52 @@ class OtlpMetrics:
                     series = self._series(rows, resource, family, [point])
                     rows.add(series, [point], [quantile.value], with_start=False)
 
+    def _resource(self, raw: bytes) -> "_Resource":
+        number = self._resources.get(0, [raw])
+        if number < 0:
+            number = len(self._resource_of)
+            self._resources.add(0, [raw], number)
+            self._resource_of.append(_Resource(number, raw, self.table.limits))
+        return self._resource_of[number]
+
     def _family(self, resource: "_Resource", name: str, unit: str, kind: Kind) -> "_Family":
         """What the points of a metric share; raises BadPoint when it spoils them all."""
-        key = (resource.raw, name, unit, kind)
-        family = self._families.get(key)
-        if family is None:
+        prefix, key = resource.number * scan.KINDS + _CODES[kind], [name.encode(), unit.encode()]
+        number = self._families.get(prefix, key)
+        if number < 0:
             check_size(name, self.table.limits)
             check_size(unit, self.table.limits)
             resource.attributes()
-            family = self._families[key] = _Family(next(self._family_numbers), name, unit, kind)
-        return family
+            number = len(self._family_of)
+            self._families.add(prefix, key, number)
+            self._family_of.append(_Family(number, resource.number, name, unit, kind))
+        return self._family_of[number]
 
     def _series(self, rows: "_Rows", resource: "_Resource", family: "_Family", points: list[Any]) -> list[int]:
         """The number of each point's series, −1 for a point that is refused."""
-        find, prefix = self.table.index.get, family.number
-        # Slicing is the fastest way to the items of a repeated field: twice as fast as iterating.
-        found = [find((prefix, *point.attributes[:])) for point in points]
-        if None in found:
-            for place, number in enumerate(found):
-                if number is None:
-                    found[place] = self._new_series(rows, resource, family, points[place].attributes[:])
-        return cast(list[int], found)
+        return [self._series_of(rows, resource, family, point.attributes[:]) for point in points]
 
-    def _new_series(self, rows: "_Rows", resource: "_Resource", family: "_Family", attributes: list[bytes]) -> int:
-        key = (family.number, *attributes)
-        number = self.table.index.get(key)  # an earlier point of the same metric may have brought it
-        if number is not None:
+    def _series_of(self, rows: "_Rows", resource: "_Resource", family: "_Family", attributes: list[bytes]) -> int:
+        number = self._index.get(family.number, attributes)
+        if number >= 0:
             return number
         try:
             merged = resource.attributes() | point_attributes(attributes, self.table.limits)
-            return self.table.add(key, Series(family.name, family.unit, family.kind, tuple(sorted(merged.values()))))
+            series = Series(family.name, family.unit, family.kind, tuple(sorted(merged.values())))
+            number = self.table.append(series)
         except BadPoint as error:
             rows.refuse(error)
             return -1
+        self._index.add(family.number, attributes, number)
+        return number
 
 
 class _Resource:
     """The bytes of a resource, and its attributes once they are asked for."""
 
-    def __init__(self, raw: bytes, limits: Limits) -> None:
-        self.raw = raw
+    def __init__(self, number: int, raw: bytes, limits: Limits) -> None:
+        self.number = number
+        self._raw = raw
         self._limits = limits
         self._found: Pairs | BadPoint | None = None
 
@@ -148,7 +241,7 @@ class _Resource:
         """Raises BadPoint at each call when they cannot be used, having read them once."""
         if self._found is None:
             try:
-                self._found = resource_attributes(self.raw, self._limits)
+                self._found = resource_attributes(self._raw, self._limits)
             except BadPoint as error:
                 self._found = error
         if isinstance(self._found, BadPoint):
@@ -157,9 +250,10 @@ class _Resource:
 
 
 class _Family(NamedTuple):
-    """All series of one resource, metric name, unit and kind."""
+    """All series of one resource (its number), metric name, unit and kind."""
 
     number: int
+    resource: int
     name: str
     unit: str
     kind: Kind
@@ -168,38 +262,53 @@ class _Family(NamedTuple):
 class _Rows:
     """The columns of a batch while it is read: everything as it was sent, good or not, sorted out at the end.
 
-    One pass over many points for each column is faster than one pass for all columns.
+    Rows that were scanned are arrays, the others lists. Each has its message and its place in it: at the end they are
+    put into that order.
     """
 
     def __init__(self) -> None:
-        self._ends: list[int] = []  # rows up to the end of each message
-        self._points: list[Any] = []  # of the message being read, one for each of its rows
+        self._scanned: list[tuple[_Arrays, ...]] = []
+        self._at = (0, 0)  # message and place of what is being read
+        self._messages: list[int] = []
+        self._places: list[int] = []
         self._series: list[int] = []  # −1: refused
         self._times: list[int] = []  # nanoseconds
-        self._starts: list[int] = []
-        self._started: list[bool] = []  # whether a start time means something
+        self._starts: list[int] = []  # 0 where a start time means nothing
         self._values: list[float] = []
-        self._flags: list[int] = []
-        self._unset: list[int] = []  # rows without a value
+        self._recorded: list[bool] = []
         self._histograms: dict[int, HistogramPoint] = {}
-        self._refused: dict[tuple[int, str], str] = {}  # (message, reason) → detail of the first
+        self._refused: dict[tuple[int, str], tuple[int, str]] = {}  # (message, reason) → place, detail of the first
+
+    def begin(self, message: int, place: int) -> None:
+        """What comes now stands in this message, at this place."""
+        self._at = message, place
 
     def refuse(self, error: BadPoint) -> None:
-        self._refused.setdefault((len(self._ends), error.reason), error.detail)
+        message, place = self._at
+        known = self._refused.get((message, error.reason))
+        if known is None or place < known[0]:
+            self._refused[message, error.reason] = place, error.detail
+
+    def scanned(self, *columns: _Arrays) -> None:
+        """Rows: message, place, series, time, start (nanoseconds, 0 = none), value, recorded."""
+        self._scanned.append(columns)
 
     def add(self, series: list[int], points: list[Any], values: list[float], *, with_start: bool) -> None:
-        self._points += points
+        message, place = self._at
+        self._messages += [message] * len(points)
+        self._places += [place] * len(points)
         self._series += series
+        self._times += [point.time_unix_nano for point in points]
+        self._starts += [point.start_time_unix_nano if with_start else 0 for point in points]
         self._values += values
-        self._started += [with_start] * len(points)
+        self._recorded += [not point.flags & _NO_RECORDED_VALUE for point in points]
 
     def add_numbers(self, series: list[int], points: list[Any], *, with_start: bool) -> None:
-        values = [point.as_double or point.as_int for point in points]
-        if 0 in values:  # really zero, or no value at all
-            for row, (value, point) in enumerate(zip(values, points, strict=True), len(self._series)):
-                if not value and point.WhichOneof("value") is None:
-                    self._unset.append(row)
-        self.add(series, points, values, with_start=with_start)
+        first = len(self._series)
+        self.add(series, points, [point.as_double or point.as_int for point in points], with_start=with_start)
+        for row, point in enumerate(points, first):
+            if point.WhichOneof("value") is None:
+                self._recorded[row] = False
 
     def add_histograms(self, series: list[int], points: list[Any], read: _HistogramReader) -> None:
         for row, point in enumerate(points, len(self._series)):
@@ -212,52 +321,63 @@ class _Rows:
         values = [point.count if isfinite(point.sum) else nan for point in points]
         self.add(series, points, values, with_start=True)
 
-    def end_message(self) -> None:
-        self._times += [point.time_unix_nano for point in self._points]
-        self._starts += [point.start_time_unix_nano for point in self._points]
-        self._flags += [point.flags for point in self._points]
-        self._points.clear()
-        self._ends.append(len(self._series))
-
     def columns(self) -> PointColumns:
-        series = np.array(self._series, np.int32)
-        times = np.array(self._times, np.uint64)
-        values = np.array(self._values, np.float64)
-        starts = (np.array(self._starts, np.uint64) // 1000).astype(np.int64) * np.array(self._started, np.bool_)
-        message = np.searchsorted(self._ends, np.arange(series.size), side="right").astype(np.int32)
-        recorded = (np.array(self._flags, np.uint32) & _NO_RECORDED_VALUE) == 0
-        recorded[self._unset] = False
+        message, series, times, starts, values, recorded, order = self._all()
         keep = series >= 0
         dropped = {"no_recorded_value": int((keep & ~recorded).sum())}
         keep &= recorded
         for number in np.unique(message[keep & (times == 0)]).tolist():
-            self._refused.setdefault((number, "no_time"), "time_unix_nano is 0; give the time of the measurement")
+            self._refused.setdefault((number, "no_time"), (0, "time_unix_nano is 0; give the time of the measurement"))
         keep &= times != 0
         dropped["not_finite"] = int((keep & ~np.isfinite(values)).sum())
         keep &= np.isfinite(values)
-        starts = starts[keep]
+        start_us = (starts[keep] // 1000).astype(np.int64)
         return PointColumns(
             message=message[keep],
             series=series[keep],
             time_us=(times[keep] // 1000).astype(np.int64),
             value=values[keep],
-            start_us=starts if starts.any() else None,
-            histograms=self._kept_histograms(keep),
-            rejections=self._rejections(set(message[keep].tolist())),
+            start_us=start_us if start_us.any() else None,
+            histograms=self._kept_histograms(keep, order),
+            rejections=self._rejections(set(np.unique(message[keep]).tolist())),
             dropped={reason: number for reason, number in dropped.items() if number},
         )
 
-    def _kept_histograms(self, keep: Any) -> dict[int, HistogramPoint]:
+    def _all(self) -> tuple[_Arrays, ...]:
+        """Message, series, time, start, value and recorded of all rows in order, and the rows that these were."""
+        read = (self._messages, self._places, self._series, self._times, self._starts, self._values, self._recorded)
+        kinds = (np.int32, np.int64, np.int32, np.uint64, np.uint64, np.float64, np.bool_)
+        listed: tuple[_Arrays, ...] = tuple(np.array(column, kind) for column, kind in zip(read, kinds, strict=True))
+        message, place, *others = (np.concatenate(parts) for parts in zip(listed, *self._scanned, strict=True))
+        if len(self._scanned) == 1 and not listed[0].size:
+            return message, *others, np.arange(message.size)
+        order = np.lexsort((place, message))
+        return message[order], *(column[order] for column in others), order
+
+    def _kept_histograms(self, keep: _Arrays, order: _Arrays) -> dict[int, HistogramPoint]:
         if not self._histograms:
             return {}
-        place = np.cumsum(keep) - 1
-        return {int(place[row]): found for row, found in self._histograms.items() if keep[row]}
+        kept = order[keep]
+        place = {row: at for at, row in enumerate(kept.tolist()) if row in self._histograms}
+        return {place[row]: found for row, found in self._histograms.items() if row in place}
 
     def _rejections(self, alive: set[int]) -> list[Rejection]:
         return [
             Rejection(number, reason, detail, whole=number not in alive)
-            for (number, reason), detail in sorted(self._refused.items())
+            for (number, reason), (_, detail) in sorted(self._refused.items())
         ]
+
+
+def _cuts(messages: Sequence[Message]) -> Iterator[tuple[int, int]]:
+    """Runs of messages of some megabytes (or one message): first and end."""
+    first = size = 0
+    for number, message in enumerate(messages):
+        length = len(message.value or b"")
+        if number > first and size + length > _SCANNED_AT_ONCE:
+            yield first, number
+            first, size = number, 0
+        size += length
+    yield first, len(messages)
 
 
 def _kind(metric: Any, form: str, data: Any) -> Kind:

@@ -7,6 +7,7 @@ never unpacked. Reading them is for ``otlp_attributes``.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
@@ -32,13 +33,32 @@ def read_metrics(value: bytes | None) -> Any:
     return found
 
 
+def read_metric(value: bytes) -> Any:
+    """One ``Metric`` alone. Raises BadPoint, reason ``undecodable``."""
+    try:
+        return _Metric.FromString(value)
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise BadPoint("undecodable", f"not an OTLP metric: {_short(error)}") from None
+
+
+def read_number_attributes(value: bytes) -> list[bytes]:
+    """The serialised attributes of a ``NumberDataPoint`` whose bytes are known to be good."""
+    found: list[bytes] = _NumberDataPoint.FromString(value).attributes[:]
+    return found
+
+
+def looks_like_json(value: bytes) -> bool:
+    """Is the first byte after white space ``{``? Protobuf may look so too."""
+    return _JSON_START.match(value) is not None
+
+
 def _parse(value: bytes) -> Any:
     """JSON if the first byte after white space is ``{``, else protobuf.
 
     A line feed is also the tag of ``resource_metrics``, and ``{`` its length when that is 123: what only looks like
     JSON is protobuf. No message is both, since ``scope_metrics`` starts with a control character, which JSON forbids.
     """
-    if _JSON_START.match(value):
+    if looks_like_json(value):
         try:
             return _MetricsData.FromString(_json_to_protobuf(value))
         except (json_format.ParseError, UnicodeDecodeError) as error:
@@ -60,8 +80,8 @@ def _short(error: Exception) -> str:
     return str(error)[:200]
 
 
-def _shallow_class() -> Any:
-    """The class of MetricsData in a copy of the official schema whose attributes, resources and exemplars are bytes."""
+def _shallow_classes() -> Callable[[str], Any]:
+    """Classes by name from a copy of the official schema whose attributes, resources and exemplars are bytes."""
     schema = descriptor_pb2.FileDescriptorProto()
     metrics_pb2.DESCRIPTOR.CopyToProto(schema)
     own = f".{schema.package}."
@@ -74,7 +94,8 @@ def _shallow_class() -> Any:
     schema.ClearField("dependency")
     pool = descriptor_pool.DescriptorPool()
     pool.Add(schema)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{schema.package}.MetricsData"))
+    return lambda name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{schema.package}.{name}"))
 
 
-_MetricsData = _shallow_class()
+_class_of = _shallow_classes()
+_MetricsData, _Metric, _NumberDataPoint = map(_class_of, ("MetricsData", "Metric", "NumberDataPoint"))

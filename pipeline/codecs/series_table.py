@@ -29,19 +29,26 @@ class SeriesTable:
         self.generation = 0
 
     def add(self, key: Hashable, series: Series) -> int:
-        """Number a new series; raises BadPoint when its name or attributes break the limits."""
-        self._check(series)
-        number = len(self.series)
-        self.series.append(series)
-        self.index[key] = number
+        """Number a new series, to be found by its key; raises BadPoint when its name or attributes break the limits."""
+        number = self.index[key] = self.append(series)
         return number
+
+    def append(self, series: Series) -> int:
+        """``add`` for a codec that has an index of its own."""
+        self._check(series)
+        self.series.append(series)
+        return len(self.series) - 1
 
     def forget_if_full(self) -> None:
         """Start over when full. Call before a batch, never inside one."""
         if len(self.series) >= self.limits.max_series:
-            self.series.clear()
-            self.index.clear()
-            self.generation += 1
+            self.forget()
+
+    def forget(self) -> None:
+        """Start over."""
+        self.series.clear()
+        self.index.clear()
+        self.generation += 1
 
     def _check(self, series: Series) -> None:
         limits = self.limits

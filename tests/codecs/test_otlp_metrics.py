@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -432,13 +433,52 @@ def test_any_bytes_are_decoded_or_refused(value: bytes) -> None:
     assert_accounted_for(value)
 
 
-@given(st.sampled_from(whole_values), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4))
+damages = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4)
+
+
+@given(st.sampled_from(whole_values), damages)
 @settings(deadline=None)
 def test_damaged_messages_are_decoded_or_refused(value: bytes, damage: list[tuple[int, int]]) -> None:
     damaged = bytearray(value)
     for place, byte in damage:
         damaged[place % len(damaged)] = byte
     assert_accounted_for(bytes(damaged))
+
+
+class Slow(OtlpMetrics):
+    """Everything through the official classes."""
+
+    def _decode_some(self, rows: Any, messages: Sequence[Any], first: int, last: int) -> None:
+        for number in range(first, last):
+            self._add_slowly(rows, number, messages[number].value or b"")
+
+
+#: All forms in one message, a description, several resources, names and units that are no ASCII.
+of_all_forms = [*(with_point(form) for form in FORMS), gauge("größe", [(T, 1, {})], "µs")]
+rich = metrics_request(*(resource_metrics({"service.name": name}, of_all_forms) for name in ("a", "b")))
+beginnings = st.builds(
+    lambda value, end: value[: end % (len(value) + 1)], st.sampled_from([rich, valid]), st.integers(0)
+)
+
+
+@given(st.lists(beginnings | st.sampled_from([rich, *whole_values]), min_size=1, max_size=3), damages)
+@settings(deadline=None, max_examples=300)
+def test_whatever_is_damaged_the_fast_way_and_the_slow_way_give_the_same(
+    values: list[bytes], damage: list[tuple[int, int]]
+) -> None:
+    first = bytearray(values[0])
+    for place, byte in damage:
+        if first:
+            first[place % len(first)] = byte
+    batch = [bytes(first), *values[1:]]
+    fast, slow = OtlpMetrics(Limits()), Slow(Limits())
+    decode(rich, codec=fast)  # what is known is found by another way
+    for _ in range(2):
+        ours, theirs = decode(*batch, codec=fast), decode(*batch, codec=slow)
+        assert rows(*ours) == rows(*theirs)
+        assert ours[0].rejections == theirs[0].rejections
+        assert ours[0].dropped == theirs[0].dropped
+        assert ours[0].histograms.keys() == theirs[0].histograms.keys()
 
 
 OTLP_KEYS = [
