@@ -2,33 +2,50 @@
 
 from pipeline.records.anomaly import Anomaly
 from pipeline.records.block import ScoreBlock, SignalBlock
+from pipeline.records.entity import Entity
+from pipeline.records.happening import Change, ChangeKind, ChangePhase, Event
 from pipeline.records.incident import Incident, Member
+from pipeline.records.lines import LineBlock, LineColumns
 from pipeline.records.message import Counts, Message, Output, Produced
 from pipeline.records.points import HistogramPoint, PointColumns, Rejection
 from pipeline.records.signal import Kind, Series, Signal
 from pipeline.records.snapshot import LaterBlocks, Snapshot
+from pipeline.records.spans import Peer, Resources, SpanBlock, SpanColumns, SpanKind, SpanShape
 from pipeline.records.timestamps import NO_TIME, US, iso, to_us, window_end
 
 __all__ = [
     "NO_TIME",
     "US",
     "Anomaly",
+    "Change",
+    "ChangeKind",
+    "ChangePhase",
     "Counts",
+    "Entity",
+    "Event",
     "HistogramPoint",
     "Incident",
     "Kind",
     "LaterBlocks",
+    "LineBlock",
+    "LineColumns",
     "Member",
     "Message",
     "Output",
+    "Peer",
     "PointColumns",
     "Produced",
     "Rejection",
+    "Resources",
     "ScoreBlock",
     "Series",
     "Signal",
     "SignalBlock",
     "Snapshot",
+    "SpanBlock",
+    "SpanColumns",
+    "SpanKind",
+    "SpanShape",
     "iso",
     "to_us",
     "window_end",
