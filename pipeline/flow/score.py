@@ -7,7 +7,6 @@ before the oldest block that still waits for the watermark; reading on from ther
 of windows that are closed already are passed over, as are policies heard before.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -21,6 +20,7 @@ from pipeline.flow.chain import UnreadableState
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
 from pipeline.flow.distributions import Distributions
+from pipeline.flow.intake import Intake
 from pipeline.policies import LivePolicies, PolicyTable
 from pipeline.records import (
     NO_TIME,
@@ -38,7 +38,6 @@ from pipeline.scoring.scorer import Scorer
 from pipeline.scoring.table import PART_ROWS
 from pipeline.signals import rates
 from pipeline.signals.identity import scope_partition
-from pipeline.windows.progress import Progress
 from pipeline.windows.tumbling import ClosedWindow, Pending, Rows
 
 Array = npt.NDArray[Any]
@@ -55,14 +54,11 @@ class ScoreChain:
             self._policies.table, extra={"signal": {"kind": np.uint8, "window_us": np.int64}, "rates": rates.FIELDS}
         )
         self._distributions = Distributions(self._scorer)
-        self._progress = Progress(config.sources, config.lateness_us)
+        self._intake = Intake(config.sources, config.lateness_us)
         self._pending = Pending()
-        self._closed_us = NO_TIME  # windows that end at or before it are closed
         self._sent = [0] * config.anomaly_partitions  # anomalies written, by partition
         self._told = NO_TIME
-        self._offset = 0
         self._saved_rows = 0  # signals that the last checkpoint kept knows
-        self._waiting: deque[tuple[int, int, Any]] = deque()  # (greatest window end held, offset, progress before)
         self._version = f"score/4+{self._scorer.detector.version}"
 
     # -- in ------------------------------------------------------------------------------------------------------
@@ -70,8 +66,7 @@ class ScoreChain:
     def apply(self, messages: Sequence[Message]) -> Output:
         out = Output()
         for message in messages:
-            before = self._progress.dump()
-            self._offset = message.offset + 1
+            self._intake.begins(message.offset)
             if message.headers and policy_event.is_control(message.headers):
                 self._hear(message, out)
                 continue
@@ -80,9 +75,7 @@ class ScoreChain:
             except columns.DamagedFrame as error:
                 self._dead_letter(message, str(error), out)
                 continue
-            held = self._take(block, out)
-            if held > self._closed_us:
-                self._waiting.append((held, message.offset, before))
+            self._take(block, out)
             self._close(out)
         return out
 
@@ -93,18 +86,13 @@ class ScoreChain:
         except policy_event.BadPolicy as error:
             self._dead_letter(message, str(error), out)
             return
-        out.count("notice", "policy_repeated", self._policies.take(control, self._progress.watermark_us))
+        out.count("notice", "policy_repeated", self._policies.take(control, self._intake.watermark_us))
 
-    def _take(self, block: SignalBlock, out: Output) -> int:
-        """Hold a block's rows; returns the greatest window end held."""
+    def _take(self, block: SignalBlock, out: Output) -> None:
         if block.described:
             self._describe(block.described, out)
-        if not self._progress.accepts(block.source, block.start):
-            out.count("notice", "gap")
-            return NO_TIME
-        held = self._hold(block, out) if block.rows else NO_TIME
-        self._progress.advance(block.source, block.end, block.progress_us, idle=block.idle)
-        return held
+        if self._intake.accepts(block, out):
+            self._intake.took(block, self._hold(block, out) if block.rows else NO_TIME)
 
     def _describe(self, signals: Sequence[Signal], out: Output) -> None:
         rows, refused = self._scorer.add_all(signals, lambda signal: self._config.window_of(signal.kind))
@@ -115,50 +103,29 @@ class ScoreChain:
         group["window_us"][rows] = [self._config.window_of(kind) for kind in kinds]
 
     def _hold(self, block: SignalBlock, out: Output) -> int:
-        applied = self._progress.applied(block.source)
+        """Keep a block's rows until their windows close; the greatest window end held."""
         row = self._scorer.catalogue.rows(block.ids)[block.signal]
-        take = np.ones(row.size, np.bool_)
-        for reason, wrong in self._unusable(block, row, applied):
-            out.count("notice" if reason == "sent_again" else "drop", reason, int((wrong & take).sum()))
-            take &= ~wrong
-        ends = window_end(
-            block.time_us, self._scorer.table.groups["signal"]["window_us"][np.maximum(row, 0)] + (row < 0)
-        )
-        after_idle = take & (ends <= self._progress.watermark_us)
-        out.count("drop", "late_after_idle", int(after_idle.sum()))
-        take &= ends > max(self._closed_us, self._progress.watermark_us)
+        known = self._scorer.table.groups["signal"]["window_us"][np.maximum(row, 0)]
+        ends = window_end(block.time_us, known + (row < 0))
+        take = self._intake.fresh(block, ends, out, unknown=row < 0)
         start_us = block.start_us if block.start_us is not None else np.zeros(row.size, np.int64)
         rows = Rows(row, block.time_us, block.value, start_us, block.offset, block.source, block.histograms)
         if take.all():
             return self._pending.hold(rows, ends)
         return self._pending.hold(rows.take(take), ends[take])
 
-    def _unusable(self, block: SignalBlock, row: Array, applied: int | None) -> list[tuple[str, Array]]:
-        found = []
-        if applied is not None and block.start < applied:
-            found.append(("sent_again", block.offset < applied))
-        if block.late is not None:
-            late = np.zeros(row.size, np.bool_)
-            late[block.late] = True
-            found.append(("late", late))
-        if (row < 0).any():
-            found.append(("unknown_signal", row < 0))
-        return found
-
     # -- windows -------------------------------------------------------------------------------------------------
 
     def _close(self, out: Output) -> None:
         """Close every window that the watermark has passed, in event-time order."""
-        watermark = self._progress.watermark_us
-        if watermark <= self._closed_us:
+        watermark = self._intake.watermark_us
+        if watermark <= self._intake.closed_us:
             return
         for end_us in self._pending.due(watermark):
             self._pass_time(end_us, out)
             self._score(self._pending.close(end_us), out)
         self._pass_time(watermark, out)
-        self._closed_us = watermark
-        while self._waiting and self._waiting[0][0] <= watermark:
-            self._waiting.popleft()
+        self._intake.closed(watermark)
 
     def _pass_time(self, until_us: int, out: Output) -> None:
         """Up to this event time new policies come into force and silent episodes end, each at its time."""
@@ -222,10 +189,10 @@ class ScoreChain:
     def flush(self, *, idle: bool = False) -> Output:
         """Tell every partition of ``calm.anomalies`` how far event time is."""
         out = Output()
-        if self._closed_us > self._told:
-            self._told = self._closed_us
+        if self._intake.closed_us > self._told:
+            self._told = self._intake.closed_us
             for partition, sent in enumerate(self._sent):
-                headers = anomaly_event.encode_progress(self._name, sent, self._closed_us)
+                headers = anomaly_event.encode_progress(self._name, sent, self._told)
                 out.records.append(Produced("anomalies", None, self._name.encode(), partition, headers))
         return out
 
@@ -235,8 +202,7 @@ class ScoreChain:
         for end_us in self._pending.due(2**62):
             self._pass_time(end_us, out)
             self._score(self._pending.close(end_us), out)
-            self._closed_us = max(self._closed_us, end_us)
-        self._waiting.clear()
+            self._intake.closed(end_us)
         return out
 
     @property
@@ -252,10 +218,10 @@ class ScoreChain:
     @property
     def closed_us(self) -> int:
         """Windows that end at or before it are scored; beyond the watermark right after a restore."""
-        return self._closed_us
+        return self._intake.closed_us
 
     def watermark_us(self) -> int:
-        return self._progress.watermark_us
+        return self._intake.watermark_us
 
     def gauges(self) -> dict[str, float]:
         return {"signals": len(self._scorer.catalogue), "pending_rows": len(self._pending)}
@@ -263,11 +229,9 @@ class ScoreChain:
     # -- state ---------------------------------------------------------------------------------------------------
 
     def snapshot(self, *, full: bool) -> Snapshot:
-        offset, progress = self._offset, self._progress.dump()
-        if self._waiting:
-            _, offset, progress = self._waiting[0]
+        offset, progress = self._intake.place()
         table = self._scorer.table
-        kept = [offset, progress, self._closed_us, self._sent, table.rows, self._policies.dump()]
+        kept = [offset, progress, self._intake.closed_us, self._sent, table.rows, self._policies.dump()]
         changed = table.changed(everything=full)
         blocks: dict[str, Callable[[], bytes]] = {
             name: partial(columns.encode, name, arrays) for name, arrays in changed
@@ -296,8 +260,8 @@ class ScoreChain:
                 "Run the version that wrote it, or delete the records of the state topic to start learning anew"
             )
         try:
-            self._offset, progress, self._closed_us, self._sent, rows, policies = msgspec.msgpack.decode(snapshot.head)
-            self._progress.load(progress)
+            offset, progress, closed_us, self._sent, rows, policies = msgspec.msgpack.decode(snapshot.head)
+            self._intake.restore(offset, progress, closed_us)
             self._policies.load(policies)
             parts = [name for name in snapshot.names if name.startswith("signals/")]
             for name in sorted(parts, key=lambda part: int(part.split("/")[1])):
@@ -314,7 +278,7 @@ class ScoreChain:
             raise UnreadableState(f"state of {self._name} is damaged: {error!r}") from error
 
     def lost_history(self) -> None:
-        self._progress.lost_history()
+        self._intake.lost_history()
 
 
 def _described(signals: Sequence[Signal], inside: slice) -> bytes:

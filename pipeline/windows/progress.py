@@ -21,10 +21,12 @@ class Source:
 
 
 class Progress:
-    """The table of sources of one shard. Only the expected sources hold the watermark back."""
+    """The table of sources of one shard. Only the expected sources hold the watermark back. ``punctual`` ones are
+    expected too, and never send anything that is older than their progress, so that no lateness is allowed them."""
 
-    def __init__(self, sources: Iterable[str], lateness_us: int) -> None:
-        self._expected = frozenset(sources)
+    def __init__(self, sources: Iterable[str], lateness_us: int, punctual: Iterable[str] = ()) -> None:
+        self._punctual = frozenset(punctual)
+        self._expected = frozenset(sources) | self._punctual
         self._sources = dict.fromkeys(sorted(self._expected), Source())
         self._lateness_us = lateness_us
         self._watermark_us = NO_TIME
@@ -33,6 +35,11 @@ class Progress:
     def watermark_us(self) -> int:
         """Windows that end at or before it are complete."""
         return self._watermark_us
+
+    @property
+    def idle(self) -> bool:
+        """Have all expected sources said that they are idle?"""
+        return all(self._sources[name].idle for name in self._expected)
 
     def applied(self, name: str) -> int | None:
         """Offsets of the source below this are applied; None when any may come."""
@@ -62,11 +69,15 @@ class Progress:
         self._sources = {name: replace(source, applied=None) for name, source in self._sources.items()}
 
     def _move(self) -> None:
-        known = [source for name, source in self._sources.items() if name in self._expected]
-        active = [source.progress_us for source in known if not source.idle]
-        reached = min(active) if active else max((source.progress_us for source in known), default=NO_TIME)
-        if reached > NO_TIME:
-            self._watermark_us = max(self._watermark_us, reached - self._lateness_us)
+        known = [(name, source) for name, source in self._sources.items() if name in self._expected]
+        active = [self._complete_us(name, source) for name, source in known if not source.idle]
+        reached = [self._complete_us(name, source) for name, source in known]
+        self._watermark_us = max(self._watermark_us, min(active) if active else max(reached, default=NO_TIME))
+
+    def _complete_us(self, name: str, source: Source) -> int:
+        """Event time up to which nothing is to come from a source."""
+        late = name not in self._punctual and source.progress_us > NO_TIME
+        return source.progress_us - self._lateness_us if late else source.progress_us
 
     def dump(self) -> list[Any]:
         rows = [[name, s.applied, s.progress_us, s.idle] for name, s in sorted(self._sources.items())]

@@ -1,0 +1,120 @@
+"""Where a shard stands in its log: progress of the sources that write to it, windows closed, and from where to read
+again after a restart.
+
+Guarantee: rows of a source are taken once, whatever was sent again; what is held for a window that is not closed yet
+is read again after a restore, for a checkpoint has the progress as it was before the oldest block that still waits.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.records import NO_TIME, Output
+from pipeline.windows.progress import Progress
+
+Array = npt.NDArray[Any]
+
+
+class Block(Protocol):
+    """What all blocks have that one role writes for the next."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def progress_us(self) -> int: ...
+    @property
+    def idle(self) -> bool: ...
+    @property
+    def offset(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def late(self) -> npt.NDArray[np.uint32] | None: ...
+
+
+class Intake:
+    """``closed_us``: windows that end at or before it are closed; beyond the watermark right after a restore."""
+
+    def __init__(self, sources: Iterable[str], lateness_us: int, punctual: Iterable[str] = ()) -> None:
+        self._progress = Progress(sources, lateness_us, punctual)
+        self.closed_us = NO_TIME
+        self._offset = 0
+        self._before: tuple[int, list[Any]] = (0, self._progress.dump())
+        self._waiting: deque[tuple[int, int, list[Any]]] = deque()  # (window end held, offset, progress before)
+
+    @property
+    def watermark_us(self) -> int:
+        return self._progress.watermark_us
+
+    @property
+    def idle(self) -> bool:
+        """Have all sources said that nothing comes for now?"""
+        return self._progress.idle
+
+    def begins(self, offset: int) -> None:
+        """The message at this offset of our log is looked at now."""
+        self._before = offset, self._progress.dump()
+        self._offset = offset + 1
+
+    def accepts(self, block: Block, out: Output) -> bool:
+        """False, and counted, when a block would leave a gap."""
+        if self._progress.accepts(block.source, block.start):
+            return True
+        out.count("notice", "gap")
+        return False
+
+    def fresh(self, block: Block, ends: Array, out: Output, unknown: Array | None = None) -> Array:
+        """Which rows of a block are to be held, (rows,) of bool; the others are counted. ``ends`` are the ends of their
+        windows, ``unknown`` marks rows of which nobody knows what they are."""
+        take = np.ones(ends.size, np.bool_)
+        for reason, wrong in self._unusable(block, ends, unknown):
+            out.count("notice" if reason == "sent_again" else "drop", reason, int((wrong & take).sum()))
+            take &= ~wrong
+        take &= ends > max(self.closed_us, self.watermark_us)
+        return take
+
+    def _unusable(self, block: Block, ends: Array, unknown: Array | None) -> list[tuple[str, Array]]:
+        found = []
+        applied = self._progress.applied(block.source)
+        if applied is not None and block.start < applied:
+            found.append(("sent_again", block.offset < applied))
+        if block.late is not None:
+            late = np.zeros(ends.size, np.bool_)
+            late[block.late] = True
+            found.append(("late", late))
+        if unknown is not None and unknown.any():
+            found.append(("unknown_signal", unknown))
+        found.append(("late_after_idle", ends <= self.watermark_us))
+        return found
+
+    def took(self, block: Block, held_us: int) -> None:
+        """A block is taken in; ``held_us`` is the greatest window end of its rows that wait."""
+        self._progress.advance(block.source, block.end, block.progress_us, idle=block.idle)
+        if held_us > self.closed_us:
+            self._waiting.append((held_us, *self._before))
+
+    def closed(self, until_us: int) -> None:
+        """All windows that end at or before this time are closed."""
+        self.closed_us = max(self.closed_us, until_us)
+        while self._waiting and self._waiting[0][0] <= self.closed_us:
+            self._waiting.popleft()
+
+    def lost_history(self) -> None:
+        """The log was cut off below our place."""
+        self._progress.lost_history()
+
+    def place(self) -> tuple[int, list[Any]]:
+        """From which offset to read again, and the progress of the sources there."""
+        if self._waiting:
+            _, offset, progress = self._waiting[0]
+            return offset, progress
+        return self._offset, self._progress.dump()
+
+    def restore(self, offset: int, progress: list[Any], closed_us: int) -> None:
+        self._offset, self.closed_us = offset, closed_us
+        self._progress.load(progress)
