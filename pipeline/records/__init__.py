@@ -12,6 +12,7 @@ from pipeline.records.signal import Kind, Series, Signal
 from pipeline.records.snapshot import LaterBlocks, Snapshot
 from pipeline.records.spans import Peer, Resources, SpanBlock, SpanColumns, SpanKind, SpanShape
 from pipeline.records.timestamps import NO_TIME, US, iso, to_us, window_end
+from pipeline.records.topology import Edge, EdgeKind
 
 __all__ = [
     "NO_TIME",
@@ -21,6 +22,8 @@ __all__ = [
     "ChangeKind",
     "ChangePhase",
     "Counts",
+    "Edge",
+    "EdgeKind",
     "Entity",
     "Event",
     "HistogramPoint",

@@ -1,0 +1,1 @@
+"""Topology: what depends on what, learned from telemetry."""
