@@ -11,8 +11,9 @@ alone.
 """
 
 from detectors.composed import PARTS as ROW_PARTS
-from detectors.composed import ComposedDetector, RowOptions, TotalsPrior, inherit
+from detectors.composed import ComposedDetector, RowOptions, TotalsPrior
 from detectors.counts import CountsDetector
+from detectors.heirs import inherit
 from detectors.level import LevelDetector
 from detectors.protocol import RowDetector, Scores, State, StateVersionError
 from detectors.ratio import RatioDetector

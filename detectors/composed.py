@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from detectors import deviations, drift, forecast, novelty, season, shift, soft_range, tails
+from detectors import deviations, drift, forecast, heirs, held, novelty, season, shift, soft_range, tails
 from detectors import layout as at
 from detectors.protocol import Floats, Mask, Scores, State, check_state, empty_state
 
@@ -43,13 +43,13 @@ _SEASON_WEIGHT = 0.5
 _LENGTH_POWER, _LEAST_LENGTH_WEIGHT = 0.25, 0.5
 # Disturbed windows (surprising ones in a row, far from the usual level, mostly far from the forecast) teach slowly.
 _HOT_FROM, _HOT_SURPRISE, _MANY_BURSTS, _DISTURBED_PACE = 4.0, 2.5, 0.4, 0.1
+_HOT_MOST = 2.0  # ordinary surprising windows that a very surprising one counts as
 _TOTAL_LEVEL = 0.98
 _TOTAL_SURPRISE = 1.6989700043360187  # −log10(1 − _TOTAL_LEVEL)
 _TOTAL_BEGIN = 10.0  # excesses that a row's own beginning is worth
 _PRIOR_WEIGHT = 150.0  # excesses that the prior of totals is worth
 _LEAST_U = 0.5
 _LONG_RUN = 20.0  # windows in a row above the threshold that are no noise any more, and teach slowly
-_ALIGN_WINDOWS = 5
 _NEW_RECORDS = 0.5  # soft ranges beyond the soft range, where records begin anew
 _LN2, _LN10 = 0.6931471805599453, 2.302585092994046
 
@@ -91,7 +91,7 @@ class ComposedDetector:
     parts: tuple[str, ...] = PARTS
     prior: TotalsPrior = field(default_factory=TotalsPrior)
 
-    version: ClassVar[str] = "composed/1"
+    version: ClassVar[str] = "composed/2"
     fields: ClassVar[Mapping[str, npt.DTypeLike]] = {
         "seen": np.int64,
         "phase": np.uint8,
@@ -109,8 +109,12 @@ class ComposedDetector:
         "tails": np.dtype(("f4", (at.TAILS, tails.WIDTH))),
         "evidence": np.dtype(("f4", (at.EVIDENCE,))),
         "totals": np.dtype(("f4", (at.TOTALS,))),
+        "held": np.dtype(("f4", (held.TAILS,))),
+        "held_core": np.dtype(("f8", (held.CORE.size,))),
     }
-    slow: ClassVar[frozenset[str]] = frozenset({"week", "visits", "day", "day_visits", "least", "most", "shapes"})
+    slow: ClassVar[frozenset[str]] = frozenset(
+        {"week", "visits", "day", "day_visits", "least", "most", "shapes", "held", "held_core"}
+    )
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.parts) - set(PARTS))
@@ -162,18 +166,6 @@ class ComposedDetector:
         return RowOptions(np.full(rows, off, np.uint16), np.zeros(rows, np.uint8))
 
 
-def inherit(state: State, row: int, donor: int) -> None:
-    """Give a new row the baseline of a sibling; its level is fitted in the first windows, and then it is watched."""
-    phase = state.arrays["phase"][row]
-    for array in state.arrays.values():
-        array[row] = array[donor]
-    state.arrays["phase"][row] = phase
-    core = state.arrays["core"][row]
-    core[[at.ALIGN, at.ALIGN_SUM]] = _ALIGN_WINDOWS, 0.0
-    core[[at.HOT, at.LASTING, at.AWAY, at.HOURLY, at.RUN]] = 0.0
-    state.arrays["evidence"][row] = 0.0
-
-
 class _State(NamedTuple):
     """The arrays of the state in the order of ``fields``, as the kernel takes them."""
 
@@ -193,6 +185,8 @@ class _State(NamedTuple):
     tails: Any
     evidence: Any
     totals: Any
+    held: Any
+    held_core: Any
 
 
 @njit(cache=True, error_model="numpy")
@@ -200,24 +194,30 @@ def _step(
     state: Any, values: Any, mask: Any, now: float, options: Any, believed: Any, scored: Any, evidence: Any
 ) -> None:
     """All rows, one after the other."""
+    before = np.empty(held.CORE.size), np.empty((at.TAILS, tails.WIDTH), np.float32)
     for i in range(values.size):
         if mask[i] and np.isfinite(values[i]):
             x = min(max(values[i], -_LARGEST), _LARGEST)
             core, seen = state.core[i], state.seen[i]
             if core[at.ALIGN] > 0.0:
-                _align(state, i, x, now, scored)
+                core[at.HELD] = 0.0  # what was held is the donor's
+                heirs.fit(state, i, x, now, scored)
             else:
                 told = (options[0][i], options[1][i], options[2][i], options[3][i])
-                _row(state, i, x, seen, now, told, believed, scored)
+                _row(state, i, x, seen, now, told, believed, scored, before)
                 evidence[i] = state.evidence[i]
             state.seen[i] = seen + 1
 
 
 @njit(cache=True, error_model="numpy")
-def _row(state: Any, i: int, x: float, seen: int, now: float, told: Any, believed: Any, scored: Any) -> None:
-    """One window of one row: score, then learn."""
+def _row(
+    state: Any, i: int, x: float, seen: int, now: float, told: Any, believed: Any, scored: Any, before: Any
+) -> None:
+    """One window of one row: score, then learn; ``before`` is where held.note writes down what was."""
     off, hint, most, history = told
     core, streams = state.core[i], state.tails[i]
+    sizes, shown = before
+    held.note(core, streams, sizes, shown)
     scored[5, i] = 1.0 if seen < soft_range.YOUNG else 0.0
     disturbed = core[at.HOT] >= _HOT_FROM or core[at.LASTING] > 0.0 or core[at.BURSTS] > _MANY_BURSTS
     pace = _DISTURBED_PACE if disturbed else 1.0
@@ -276,9 +276,15 @@ def _row(state: Any, i: int, x: float, seen: int, now: float, told: Any, believe
         total += kept[j]
     surprise = _surprise(state.totals[i], total, seen >= history, believed, pace)
     scored[3, i] = surprise
-    core[at.HOT] = core[at.HOT] + 1.0 if surprise >= _HOT_SURPRISE else 0.0
+    hot = surprise >= _HOT_SURPRISE
+    core[at.HOT] = core[at.HOT] + min(surprise / _HOT_SURPRISE, _HOT_MOST) if hot else 0.0
     # learn
+    if (hot or core[at.HELD] != 0.0) and seen >= soft_range.YOUNG:
+        scored[5, i] += held.follow(state, i, sizes, shown, x, abs(x - forecasted), hot)
     scored[4, i] = _shift(core, x - level, seen, pace) if not off & OFF_SHIFT else 0.0
+    if scored[4, i] != 0.0:
+        held.anew(state, i, x)
+        core[at.HELD] = 0.0
     forecast.learn(core, state.trust[i], advice, forecasted, x, seen)
     season.present(core, x)
     core[at.LAST] = x
@@ -406,47 +412,7 @@ def _shift(core: Any, away: float, seen: int, pace: float) -> float:
     """Adopt a level that lasts: profile, slow level and soft range move with it, and records begin anew around it."""
     step = shift.shift(core, away, seen, pace)
     if step != 0.0:
-        _move(core, step)
+        heirs.move(core, step)
         around = _NEW_RECORDS * (core[at.HIGH] - core[at.LOW])
         core[at.LEAST], core[at.MOST] = core[at.LOW] - around, core[at.HIGH] + around
     return step
-
-
-@njit(cache=True, error_model="numpy")
-def _move(core: Any, step: float) -> None:
-    core[at.OFFSET] += step
-    core[at.VISIT_SUM] -= step * core[at.VISIT_COUNT]
-    core[at.SLOW] += step
-    core[at.LOW] += step
-    core[at.HIGH] += step
-    core[at.HOURLY] -= step
-
-
-@njit(cache=True, error_model="numpy")
-def _align(state: Any, i: int, x: float, now: float, scored: Any) -> None:
-    """Fit an inherited baseline: after some windows its level moves by their mean deviation. Nothing is said."""
-    core = state.core[i]
-    hour, part = season.hour_of(now)
-    hour = (hour + int(core[at.CLOCK]) + season.HOURS) % season.HOURS
-    offset = core[at.OFFSET]
-    level = (
-        season.usual(
-            state.week[i], state.visits[i], state.day[i], state.day_visits[i], hour, part, 0, core[at.SLOW] - offset
-        )
-        + offset
-    )
-    core[at.ALIGN_SUM] += x - level
-    core[at.ALIGN] -= 1.0
-    core[at.TIME], core[at.LAST] = now, x
-    half = (state.tails[i, at.RESIDUAL, tails.U] + 4.0 * core[at.SCALE]) * 2.0
-    scored[0, i], scored[1, i], scored[2, i] = level, level - half, level + half
-    scored[3, i], scored[4, i], scored[5, i] = 0.0, 0.0, 0.0
-    if core[at.ALIGN] == 0.0:
-        step = core[at.ALIGN_SUM] / _ALIGN_WINDOWS
-        _move(core, step)
-        core[at.LEAST] += step
-        core[at.MOST] += step
-        core[at.HOURLY] = 0.0
-        core[at.FAST] = core[at.MEDIUM] = x
-        core[at.SEASONAL] = level + step
-        core[at.VISIT_SUM] = core[at.VISIT_COUNT] = core[at.VISIT_HOUR] = 0.0

@@ -33,12 +33,14 @@ Guarantee: the order is part of the state's version; a change here is a new vers
     CHANGE,  # mean absolute change of it
     USUAL_CHANGE,  # usual logarithm of that, and its spread
     USUAL_SPREAD,
-    HOT,  # surprising windows in a row
+    HOT,  # surprising windows in a row, each counted once or, the more surprising it is, up to twice
     ALIGN,  # windows left in which an inherited baseline is fitted to this row
     ALIGN_SUM,
     BURSTS,  # share of windows of late whose error was far beyond the usual one
-) = range(33)
-CORE = 33
+    HELD,  # windows that what the row was before an incident has been held; -1: it may yet be none; 0: nothing is held
+    CALM,  # windows of late that were like those before the incident
+) = range(35)
+CORE = 35
 
 #: The tails of a row, one after the other.
 RESIDUAL, SEASON, HOUR, FLAT, QUIET, DRIFT, SHAPE_16, SHAPE_48, SHAPE_96 = range(9)

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from detectors import Scores, State
-from detectors.layout import FAST, HIGH, LAST, LEAST, LOW, MOST, OFFSET, SCALE, SLOW
+from detectors.layout import ALIGN, FAST, HIGH, LAST, LEAST, LOW, MOST, OFFSET, SCALE, SLOW
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.score import ScoreChain
 from pipeline.records import US, Kind, Signal, Snapshot
@@ -22,7 +22,7 @@ from pipeline.scoring.scorer import Scorer
 Condition = Literal["anomalous", "cold", "silent", "warm"]
 
 #: Histograms are watched through the signals derived from them (rate, mean, quantiles).
-_NOT_SCORED = (Kind.HISTOGRAM, Kind.HISTOGRAM_DELTA)
+_NOT_SCORED = (Kind.HISTOGRAM, Kind.HISTOGRAM_DELTA, Kind.SHARE)
 
 
 #: What of a row's baseline is shown.
@@ -71,10 +71,12 @@ def signal_statuses(snapshot: Snapshot, partition: int, config: FlowConfig) -> I
     scorer, watermark_us = chain.scorer, max(chain.watermark_us(), chain.closed_us)
     arrays, episodes = scorer.table.groups["detector"], scorer.table.groups["episodes"]
     core, ahead = arrays["core"], _ahead(scorer, watermark_us)
+    own = scorer.table.groups["counts"]["seen"]  # the detector counts what an heir has inherited, too
     for row, signal in enumerate(scorer.catalogue.signals):
         if signal.kind in _NOT_SCORED:
             continue
-        windows, seen_us = int(arrays["seen"][row]), int(episodes["seen_us"][row])
+        windows = int((arrays["seen"] if signal.name == ENTITY_SIGNAL else own)[row])
+        seen_us = int(episodes["seen_us"][row])
         interval_us = int(episodes["interval_us"][row]) or config.window_of(signal.kind)
         known = windows > 0 and signal.name != ENTITY_SIGNAL  # of a derived signal only the episodes are kept here
         resolved = chain.policies.resolve(signal)
@@ -83,7 +85,7 @@ def signal_statuses(snapshot: Snapshot, partition: int, config: FlowConfig) -> I
             partition=partition,
             condition=_condition(
                 is_open=bool(episodes["open"][row]),
-                cold=windows < resolved.policy.min_history_windows,
+                cold=arrays["seen"][row] < resolved.policy.min_history_windows or core[row, ALIGN] > 0.0,
                 silent=watermark_us - seen_us > SILENT_INTERVALS * interval_us,
             ),
             windows=windows,

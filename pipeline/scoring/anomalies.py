@@ -18,6 +18,7 @@ from pipeline.scoring import reasons
 Array = npt.NDArray[Any]
 #: Set of an episode that the false-discovery filter took for a false one.
 UNDISCOVERED = 1 << 8
+_KNOWN = 100  # windows after which an heir of others is judged by its own
 
 
 def describe(
@@ -67,6 +68,9 @@ def _why(row: int, groups: Mapping[str, dict[str, Array]], ending: str) -> str:
         said = reasons.words(
             int(state["why"][row]), value, expected, int(state["peak_us"][row]), float(core[LEAST]), float(core[MOST])
         )
+    seen, own = int(groups["detector"]["seen"][row]), int(groups["counts"]["seen"][row])
+    if 0 < own < min(seen, _KNOWN):
+        said = f"{said}; seen for {own} windows only, so judged by others like it"
     return f"{said}; {ending}" if ending else said
 
 

@@ -1,39 +1,62 @@
-"""Who a signal belongs with: siblings to inherit a baseline from, and the entity whose signals are judged together.
+"""Who a signal belongs with: rows to inherit a baseline from, and the entity whose signals are judged together.
 
-Guarantee: depends on the signals and the order in which they are added alone. Siblings are the same metric, with the
-same attributes, of other instances of the same workload.
+Guarantee: depends on the signals and the order in which they are added alone. *Siblings* are the same metric, with the
+same attributes, of other instances of the same workload. *Strangers* are the same metric with the same unit, kind and
+attributes of any workload in the same scope: people keep what is production apart from what is not, and what the one
+is like says little of the other.
 """
 
-from collections.abc import Sequence
+import hashlib
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from detectors.layout import ALIGN, SLOW
 from pipeline.records import Kind, Signal
 
 #: The derived signal of an entity: how far all its signals together are from how they usually are.
 ENTITY_SIGNAL = "calm.entity"
 #: Signals that an entity needs before they are judged together.
 LEAST_MEMBERS = 3
-_NOT_SCORED = (Kind.HISTOGRAM, Kind.HISTOGRAM_DELTA)
-_SIBLINGS = 8  # of the newest instances, that are looked at
+_NOT_SCORED = (Kind.HISTOGRAM, Kind.HISTOGRAM_DELTA, Kind.SHARE)
+#: Windows that a row must have seen to hand on its baseline; of these the newest rows of the newest do.
+LEAST_WINDOWS = 100
+_DONORS, _LOOKED_AT = 8, 256
 
-_Family = tuple[str, str, str, tuple[tuple[str, str], ...]]
+_Rows = array  # of int64, the newest last
+
+
+class Kin(NamedTuple):
+    """Rows that were added before or are being added, the newest last, this one included."""
+
+    siblings: "array[int]"
+    strangers: "array[int]"
 
 
 class Relatives:
-    """Rows by family and by entity."""
+    """Rows by family, by metric and by entity."""
 
     def __init__(self) -> None:
-        self._families: dict[_Family, list[int]] = {}
+        self._siblings: dict[tuple[Any, ...], array[int]] = {}
+        self._strangers: dict[tuple[Any, ...], array[int]] = {}
         self._entities: dict[tuple[str, str, str], list[int]] = {}
+        self._derived: dict[tuple[str, str, str], Signal] = {}
 
-    def add(self, row: int, signal: Signal) -> list[int]:
-        """Make a signal known; the rows of its newest siblings, the newest last."""
-        family = self._families.setdefault((signal.scope, signal.workload, signal.name, signal.attributes), [])
-        siblings = family[-_SIBLINGS:]
-        family.append(row)
-        return siblings
+    def add(self, row: int, signal: Signal) -> Kin:
+        """Make a signal known; the rows it may inherit from."""
+        scope, name, attributes = signal.scope, signal.name, signal.attributes
+        family = (scope, signal.workload, name, attributes)
+        if (siblings := self._siblings.get(family)) is None:
+            siblings = self._siblings[family] = array("q")
+        metric = (scope, name, signal.unit, signal.kind, attributes)
+        if (strangers := self._strangers.get(metric)) is None:
+            strangers = self._strangers[metric] = array("q")
+        siblings.append(row)
+        strangers.append(row)
+        return Kin(siblings, strangers)
 
     def entity(self, row: int, signal: Signal) -> Sequence[int]:
         """Add a signal to its entity; all rows of it, or none where it is not one to be judged with others."""
@@ -43,8 +66,46 @@ class Relatives:
         rows.append(row)
         return rows
 
+    def derived(self, signal: Signal) -> Signal:
+        """The derived signal of all signals of the entity of this one."""
+        key = (signal.scope, signal.workload, signal.instance)
+        known = self._derived.get(key)
+        if known is None:
+            digest = hashlib.blake2b("\0".join((ENTITY_SIGNAL, *key)).encode("utf-8", "surrogatepass"), digest_size=8)
+            number = int.from_bytes(digest.digest(), "little")
+            known = self._derived[key] = Signal(number, ENTITY_SIGNAL, "1", Kind.GAUGE, *key, ())
+        return known
 
-def donor(siblings: Sequence[int], seen: npt.NDArray[np.int64], least: int) -> int | None:
-    """The sibling with the longest history, of those that have at least ``least`` windows; the newest of equals."""
-    known = [row for row in reversed(siblings) if seen[row] >= least]
-    return max(known, key=lambda row: int(seen[row]), default=None)
+
+class Donors:
+    """Who has enough to hand on in a step; rows that are met in it have not. ``state`` is that of the detector, ``own``
+    windows that rows have seen themselves, by row."""
+
+    def __init__(self, state: Mapping[str, npt.NDArray[Any]], own: npt.NDArray[np.int64]) -> None:
+        self._state, self._own = state, own
+        self._known: dict[int, list[int]] = {}
+        self.any = bool((state["seen"] >= LEAST_WINDOWS).any())  # of the whole shard: where not, nobody need be asked
+
+    def siblings(self, rows: "array[int]") -> list[int]:
+        """The one with the longest history, inherited or its own, first (of equals the newest), and the others."""
+        seen = self._state["seen"]
+        found = self._grown(rows, seen)
+        return sorted(found, key=lambda row: -int(seen[row])) if len(found) > 1 else found
+
+    def stranger(self, rows: "array[int]", value: float) -> int | None:
+        """The one whose level is nearest to the row's first value; of equals the newest. What it has inherited is not
+        its own to hand on."""
+        found = self._grown(rows, self._own)
+        core = self._state["core"]
+        return min(found, key=lambda row: abs(float(core[row, SLOW]) - value)) if found else None
+
+    def _grown(self, rows: "array[int]", seen: npt.NDArray[np.int64]) -> list[int]:
+        """The newest of the newest, the newest first, that have seen enough and are fitted."""
+        if len(rows) == 1:
+            return []
+        found = self._known.get(id(rows))
+        if found is None:
+            newest = np.array(rows[-_LOOKED_AT:])[::-1]
+            newest = newest[seen[newest] >= LEAST_WINDOWS]
+            found = self._known[id(rows)] = newest[self._state["core"][newest, ALIGN] == 0.0][:_DONORS].tolist()
+        return found

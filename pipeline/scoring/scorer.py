@@ -4,7 +4,6 @@ Guarantee: what comes out for a window end depends only on the windows so far an
 or in what order their points arrived. State is arrays by row, and pools.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -17,17 +16,15 @@ from detectors.layout import HIGH, LOW
 from detectors.novelty import phases_of
 from detectors.silence import ENDED, NEW
 from pipeline.policies import DetectorPolicy, PolicyTable, Resolved
-from pipeline.records import US, Anomaly, Kind, ScoreBlock, Signal
+from pipeline.records import US, Anomaly, ScoreBlock, Signal
 from pipeline.scoring import anomalies, episodes, reasons
 from pipeline.scoring.catalogue import Catalogue, IdCollision
 from pipeline.scoring.pools import Pools
-from pipeline.scoring.relatives import ENTITY_SIGNAL, LEAST_MEMBERS, Relatives, donor
+from pipeline.scoring.relatives import ENTITY_SIGNAL, LEAST_MEMBERS, Donors, Relatives
 from pipeline.scoring.row_policies import SILENCE, TOGETHER, RowPolicies
 from pipeline.scoring.table import Table
 
 Array = npt.NDArray[Any]
-#: Windows that a sibling must have seen to hand on its baseline.
-_LEAST_DONOR_WINDOWS = 100
 _USUAL_WINDOW_US = 60 * US
 
 
@@ -74,17 +71,17 @@ class Scorer:
 
     def add_all(
         self, signals: Iterable[Signal], window_us: Callable[[Signal], int] = lambda _: _USUAL_WINDOW_US
-    ) -> tuple[list[int], int]:
-        """``add`` for many, which is much quicker: their rows, and how many were refused, for another signal has their
+    ) -> list[int]:
+        """``add`` for many, which is much quicker: their rows, −1 for one that is refused, for another signal has its
         id. ``window_us`` gives the length of a signal's windows."""
-        rows, refused = [], 0
+        rows = []
         for signal in signals:
             try:
                 rows.append(self.catalogue.add(signal))
             except IdCollision:
-                refused += 1
+                rows.append(-1)
         self._begin([window_us(signal) for signal in self.catalogue.signals[self.table.rows :]])
-        return rows, refused
+        return rows
 
     def _begin(self, window_us: list[int]) -> None:
         """Make rows for the newest signals of the catalogue, whose windows are so long."""
@@ -110,24 +107,51 @@ class Scorer:
         stays = np.array([not signal.instance and signal.name != ENTITY_SIGNAL for signal in signals], np.bool_)
         self._watched[rows] = stays & (self._policies.arrays["off"][rows] & SILENCE == 0)
 
-    def _meet(self, end_us: int, row: Array) -> None:
-        """Rows with their first window inherit from a sibling and join their entity, in the order of ids: then, and not
-        when they were described, so that it does not matter when that was."""
+    def _meet(self, end_us: int, row: Array, value: Array) -> None:
+        """Rows with their first window inherit from siblings, or where there are none from the same metric of another
+        workload, and join their entity, in the order of ids: then, and not when they were described, so that it does
+        not matter when that was."""
         groups = self.table.groups
-        new = row[groups["given"]["met_us"][row] == 0]
-        for each in new[np.argsort(self._ids[new])].tolist():
-            signal, groups = self.catalogue.signals[each], self.table.groups
-            groups["given"]["met_us"][each] = end_us
-            heir = donor(self._relatives.add(each, signal), groups["detector"]["seen"], _LEAST_DONOR_WINDOWS)
-            if heir is not None:
-                inherit(State(self.detector.version, groups["detector"]), each, heir)
+        new = np.flatnonzero(groups["given"]["met_us"][row] == 0)
+        if not new.size:
+            return
+        new = new[np.argsort(self._ids[row[new]])]
+        state = State(self.detector.version, groups["detector"])
+        donors = Donors(groups["detector"], groups["counts"]["seen"])
+        joining: list[tuple[int, ...]] = []
+        entities: list[Signal] = []
+        for each, first in zip(row[new].tolist(), value[new].tolist(), strict=True):
+            signal = self.catalogue.signals[each]
+            kin = self._relatives.add(each, signal)
+            if not donors.any:
+                pass
+            elif siblings := donors.siblings(kin.siblings):
+                inherit(state, each, siblings[0], siblings[1:])
+            elif (stranger := donors.stranger(kin.strangers, first)) is not None:
+                inherit(state, each, stranger, stranger=True)
             members = self._relatives.entity(each, signal)
             if len(members) >= LEAST_MEMBERS:
-                entity_row = self.add(_entity_of(signal), int(groups["given"]["window_us"][each]))
-                for member in members if len(members) == LEAST_MEMBERS else (each,):
-                    self.pools.join(member, entity_row)
-        self.table.touch(new)
-        self.table.touch(new, slow=True)
+                joining.append(tuple(members) if len(members) == LEAST_MEMBERS else (each,))
+                entities.append(signal)
+        groups["given"]["met_us"][row[new]] = end_us
+        self.table.touch(row[new])
+        self.table.touch(row[new], slow=True)
+        self._join(entities, joining)
+
+    def _join(self, signals: list[Signal], joining: list[tuple[int, ...]]) -> None:
+        """Make rows members of the entity of the signal beside them."""
+        windows = self.table.groups["given"]["window_us"]
+        lengths: dict[int, int] = {}
+        entities = []
+        for signal, members in zip(signals, joining, strict=True):
+            entity = self._relatives.derived(signal)
+            lengths.setdefault(entity.id, int(windows[members[-1]]))
+            entities.append(entity)
+        rows = self.add_all(entities, lambda entity: lengths[entity.id])
+        for row, members in zip(rows, joining, strict=True):
+            if row >= 0:
+                for member in members:
+                    self.pools.join(member, row)
 
     def restored(self, pools: Mapping[str, Array]) -> None:
         """The table is as it was saved: so are relatives and pools. Raises ValueError or KeyError."""
@@ -170,7 +194,7 @@ class Scorer:
     ) -> tuple[ScoreBlock, list[Anomaly]]:
         """Score the windows that end at ``end_us``; ``row`` is distinct, all shapes (windows,). The block also has the
         derived signals of the entities that these rows are part of."""
-        self._meet(end_us, row)
+        self._meet(end_us, row, value)
         groups = self.table.groups
         resumed = episodes.end_silence(groups["episodes"], row, start_us)
         said = self._anomalies(resumed, end_us, "data came again")
@@ -236,7 +260,8 @@ class Scorer:
             settled,
         )
         words = {
-            at: f"new normal: the level has moved by {scores.shift[at]:+.4g}" for at in row[settled[: row.size]].tolist()
+            at: f"new normal: the level has moved by {scores.shift[at]:+.4g}"
+            for at in row[settled[: row.size]].tolist()
         }
         return window, words
 
@@ -317,11 +342,3 @@ class Scorer:
                     )
                 )
         return sorted(found, key=lambda anomaly: (anomaly.signal.id, anomaly.revision))
-
-
-def _entity_of(signal: Signal) -> Signal:
-    """The derived signal of all signals of the entity of this one."""
-    parts = (ENTITY_SIGNAL, signal.scope, signal.workload, signal.instance)
-    digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    key = int.from_bytes(digest, "little")
-    return Signal(key, ENTITY_SIGNAL, "1", Kind.GAUGE, signal.scope, signal.workload, signal.instance, ())

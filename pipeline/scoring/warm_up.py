@@ -6,6 +6,7 @@ so that later starts only load it.
 
 import numpy as np
 
+from detectors import ComposedDetector, inherit
 from pipeline.policies import DetectorPolicy
 from pipeline.records import US, Kind, Signal
 from pipeline.scoring.relatives import LEAST_MEMBERS
@@ -21,6 +22,9 @@ def warm_up() -> None:
     for window in range(2):
         start = np.full(LEAST_MEMBERS, window * 60 * US)
         scorer.step((window + 1) * 60 * US, row, start, start, row + float(window), row + 1)
+    heirs = ComposedDetector().empty(4)
+    inherit(heirs, 2, 0, [1])
+    inherit(heirs, 3, 0, stranger=True)
 
 
 if __name__ == "__main__":

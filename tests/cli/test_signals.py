@@ -56,7 +56,7 @@ def test_show_tells_baseline_bounds_state_and_the_last_windows(watched: Watched)
     assert facts["last value"].startswith("90 ms, window ended 20")
     assert 15 < float(facts["expected next"].split()[0]) < 90
     assert facts["windows seen"].startswith(f"{SECONDS - 2}, usually every 1 s")
-    assert "level 2" in facts["baseline (composed/1)"]
+    assert "level 2" in facts["baseline (composed/2)"]
     lines = windows.splitlines()[2:]
     assert [line.endswith("anomalous") for line in lines] == [False] * 4 + [True] * 8
     assert [line.split()[2] for line in lines[4:]] == ["90"] * 8

@@ -8,6 +8,7 @@ from math import inf, isfinite, log
 
 from detectors import ComposedDetector, composed, deviations, drift, novelty, season, soft_range
 from tests.detectors.naive_expected import Forecast, Season, SoftRange, clipped, single
+from tests.detectors.naive_held import Before, Held, anew
 from tests.detectors.naive_streams import Drift, Quiet, Records, Shapes, Shift, Tail, Totals
 
 Scored = tuple[float, float, float, float]
@@ -27,7 +28,7 @@ class NaiveComposed:
         self.tails["flat"].begin(composed._FLAT_UNIT)
         for block in novelty.BLOCK:
             self.tails[f"shape {block}"] = Tail(composed._PRIOR_STRETCH, composed._STRETCH, composed._SHAPE_WARM)
-        self.hourly, self.run, self.hot = 0.0, 0, 0
+        self.hourly, self.run, self.hot, self.held = 0.0, 0, 0.0, Held()
         self.evidence = dict.fromkeys(
             ["residual", "season", "record", "stillness", "drift", "shape", "long shape"], 0.0
         )
@@ -38,6 +39,7 @@ class NaiveComposed:
         x, seen = clipped(value, -composed._LARGEST, composed._LARGEST), self.seen
         if seen == 0:
             self.forecast, self.records = Forecast(x, [x, x, x], x), Records(x, x)
+        before = Before.of(self)
         disturbed = self.hot >= composed._HOT_FROM or self.shift.lasting or self.forecast.bursts > composed._MANY_BURSTS
         pace = composed._DISTURBED_PACE if disturbed else 1.0
         seconds = clipped(now - self.time, 1e-3, composed._LONGEST) if seen else 60.0
@@ -49,9 +51,12 @@ class NaiveComposed:
         band = self._band(forecasted)
         by = self._streams(x, place, level, expected, forecasted, seconds, pace)
         surprise = self._surprise(by, most, seconds, pace)
-        self.hot = self.hot + 1 if surprise >= composed._HOT_SURPRISE else 0
+        hot = surprise >= composed._HOT_SURPRISE
+        self.hot = self.hot + min(surprise / composed._HOT_SURPRISE, composed._HOT_MOST) if hot else 0.0
+        if seen >= soft_range.YOUNG:
+            self.held.follow(self, before, x, abs(x - forecasted), hot, self.hot)
         shifted = self.shift.step(x - level, seen, pace, self.forecast.bursts) if self._on("shift") else 0.0
-        self._adopt(shifted)
+        self._adopt(shifted, x)
         self.forecast.learn(advice, x, seen)
         self.season.learn(x)
         self.forecast.last, self.forecast.seasonal = x, expected + shifted
@@ -133,7 +138,7 @@ class NaiveComposed:
         beyond = evidence - composed._CAP
         return evidence if beyond <= 0 else composed._CAP + log(1 + beyond)
 
-    def _adopt(self, step: float) -> None:
+    def _adopt(self, step: float, x: float) -> None:
         """A new level: what is usual moves with it."""
         self.season.offset += step
         self.season.sum -= step * self.season.count
@@ -143,3 +148,5 @@ class NaiveComposed:
         if step:
             around = composed._NEW_RECORDS * (self.soft.high - self.soft.low)
             self.records = Records(self.soft.low - around, self.soft.high + around)
+            anew(self, x)
+            self.held = Held()

@@ -37,14 +37,14 @@ class SoftRange:
             grown = len(self.first) == soft_range.YOUNG
             self.low = self.first[soft_range.LEAST_KEPT - 1 if grown else 0]
             self.high = self.first[-soft_range.MOST_KEPT if grown else -1]
-            return self._place(x)
-        place = self._place(x)
+            return self.place_of(x)
+        place = self.place_of(x)
         step = self.width * max(2 / min(seen + 1, 5000), 1 / 5000)
         self.high += step * ((x > self.high) - 0.05)
         self.low -= step * ((x < self.low) - 0.05)
         return place
 
-    def _place(self, x: float) -> float:
+    def place_of(self, x: float) -> float:
         z = (x - self.low) / self.width
         far = soft_range._FARTHEST
         if 0 <= z <= 1:

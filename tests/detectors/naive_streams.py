@@ -24,7 +24,7 @@ class Tail:
     first: float = 0.0
     second: float = 0.0
     excesses: float = 0.0
-    values: int = 0
+    values: float = 0
 
     def begin(self, unit: float) -> None:
         self.mean, self.u, self.first = single(unit), single(self.prior[0] * unit), single(self.prior[1] * unit)

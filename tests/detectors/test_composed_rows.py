@@ -1,18 +1,15 @@
-"""What the detector that people get keeps to for each row: bands, p, heirs, parts, options, symmetry, its twin."""
+"""What the detector that people get keeps to for each row: bands, p, parts, options, symmetry, its twin."""
 
 import numpy as np
 import pytest
 
-from detectors import ROW_PARTS, ComposedDetector, RowOptions, State, StateVersionError, inherit
+from detectors import ROW_PARTS, ComposedDetector, RowOptions, State, StateVersionError
 from detectors import layout as at
 from detectors.composed import PARTS, TotalsPrior
 from tests.detectors.naive_composed import NaiveComposed
-from tests.detectors.signals import noise
 from tests.detectors.synthetic import CLASSES, sample
 from tests.detectors.watching import (
     HISTORY,
-    MOST,
-    SEEDS,
     START,
     SURPRISING,
     Floats,
@@ -91,46 +88,6 @@ def test_a_greater_prior_makes_a_young_row_less_surprised_and_an_old_one_hardly(
     np.testing.assert_allclose(again[1], again[0], rtol=1e-2)
 
 
-# -- siblings ---------------------------------------------------------------------------------------------------------
-
-
-def heirs(values: Floats, level: float) -> Watch:
-    """Rows (rows, windows) with another level that inherit from as many rows that have seen HISTORY windows."""
-    rows, windows = values.shape
-    donors = Watch(gauges(HISTORY, rows))
-    state = donors.state.grown(ComposedDetector().empty(rows))
-    for row in range(rows):
-        inherit(state, rows + row, row)
-    times = donors.times[-1] + 60.0 * np.arange(1, windows + 1)
-    others = np.full((rows, windows), np.nan)
-    return Watch(np.vstack([others, values + level]), state=state, times=times)
-
-
-def test_an_heir_is_fitted_to_its_own_level_in_five_windows_and_then_watched() -> None:
-    own = np.array([noise(0, 5, 60, 100 + seed) for seed in range(SEEDS)])
-    own[:, 7] += 80
-    seen = heirs(own, 500.0)
-    surprise, expected = seen.surprise[SEEDS:], seen.expected[SEEDS:]
-    assert not surprise[:, :5].any()
-    assert (surprise[:, 5:] > 0).any(axis=1).all()
-    assert np.abs(expected[:, 5:7] - 500).max() < 20
-    assert (surprise[:, 7] >= SURPRISING).sum() >= MOST
-    normal = np.delete(surprise, range(7, 20), axis=1)
-    assert (normal >= SURPRISING).mean() < 5e-3
-
-
-def test_an_heir_keeps_its_own_phase_and_leaves_its_donor_as_it_was() -> None:
-    donors = Watch(gauges(200, 2)).state
-    state = donors.grown(ComposedDetector().empty(1))
-    state.arrays["phase"][2] = 17
-    before = state.take(slice(0, 2))
-    inherit(state, 2, 1)
-    assert state.arrays["phase"][2] == 17
-    assert all(np.array_equal(before.arrays[name], array[:2]) for name, array in state.arrays.items())
-    Watch(np.array([[np.nan] * 10, [np.nan] * 10, [5.0] * 10]), state=state)
-    assert all(np.array_equal(before.arrays[name], array[:2]) for name, array in state.arrays.items())
-
-
 # -- parts and options -------------------------------------------------------------------------------------------------
 
 #: What a part is seen in, when it is the only one: its evidence.
@@ -205,7 +162,7 @@ def test_unknown_parts_and_too_short_histories_are_refused() -> None:
 
 def test_a_state_of_another_version_is_refused_by_name() -> None:
     detector = ComposedDetector()
-    with pytest.raises(StateVersionError, match="cannot be read by composed/1"):
+    with pytest.raises(StateVersionError, match="cannot be read by composed/2"):
         detector.check(State("composed/0", detector.empty(1).arrays))
     detector.check(detector.empty(1))
 

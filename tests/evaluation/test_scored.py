@@ -34,7 +34,6 @@ def test_anomalies_are_told_in_rows() -> None:
         assert found.anomalous[span.opened, 0]
 
 
-@pytest.mark.xfail(reason="a burst like one seen before is less surprising for some 2,000 windows", strict=False)
 def test_a_second_event_is_noticed_by_the_detector_that_people_get(found: Scored) -> None:
     for first, last in HIGH:
         assert any(first <= span.opened <= last for span in found.spans), (first, last)

@@ -256,9 +256,9 @@ def test_signals_taken_in_by_the_block_are_those_taken_in_one_by_one() -> None:
     ]
     one_by_one, at_once = Scorer(given, extra={}), Scorer(given, extra={})
     rows = [one_by_one.add(signal, 60_000_000) for signal in signals]
-    assert at_once.add_all(signals[:700], lambda _: 60_000_000) == (rows[:700], 0)
+    assert at_once.add_all(signals[:700], lambda _: 60_000_000) == rows[:700]
     clash = replace(signals[0], name="other")
-    assert at_once.add_all([*signals[600:], clash], lambda _: 60_000_000) == (rows[600:], 1)
+    assert at_once.add_all([*signals[600:], clash], lambda _: 60_000_000) == [*rows[600:], -1]
     everything = np.arange(len(signals))
     for rule in fields(Rules):
         ours, theirs = (getattr(scorer.rules_of(everything), rule.name) for scorer in (one_by_one, at_once))
