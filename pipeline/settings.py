@@ -29,7 +29,15 @@ from pipeline.policies.form import policy_of
 from pipeline.records import Kind
 
 Role = Literal["ingest", "score", "correlate"]
-Format = Literal["json_points", "otlp_metrics"]
+Format = Literal[
+    "json_points",
+    "otlp_metrics",
+    "prometheus_json",
+    "influx_line",
+    "telegraf_json",
+    "cloudwatch_json",
+    "cloudwatch_otlp",
+]
 
 
 class ConfigurationError(ValueError):

@@ -53,10 +53,20 @@ class ByteTable:
 
     def add(self, prefix: int, parts: Sequence[bytes], value: int) -> None:
         """Remember a key that is not known yet."""
-        size = sum(len(part) + _LENGTH_BYTES for part in parts)
-        self._make_room(size)
-        _add(self.slots, self._size, self._bytes, prefix, *_joined(parts), value)
-        self._size += 1
+        self.add_all([(prefix, *parts)], [value])
+
+    def add_all(self, keys: Sequence[tuple[Any, ...]], values: Sequence[int]) -> None:
+        """Remember keys, (prefix, part, part, …) each, that are distinct and not known yet."""
+        if not keys:
+            return
+        parts = [part for key in keys for part in key[1:]]
+        data, starts, ends = _joined(parts)
+        size = data.size + _LENGTH_BYTES * len(parts)
+        self._make_room(len(keys), size)
+        counts = np.array([len(key) - 1 for key in keys], np.int64)
+        prefixes = np.array([key[0] for key in keys], np.int64)
+        _add(self.slots, self._size, self._bytes, prefixes, data, starts, ends, counts, np.array(values, np.int64))
+        self._size += len(keys)
         self._bytes += size
 
     def get(self, prefix: int, parts: Sequence[bytes]) -> int:
@@ -64,14 +74,15 @@ class ByteTable:
         data, starts, ends = _joined(parts)
         return int(find(self.slots, prefix, data, starts, ends, len(parts)))
 
-    def _make_room(self, size: int) -> None:
+    def _make_room(self, keys: int, size: int) -> None:
         slots, entries, kept = self.slots
-        if self._size == len(entries):
-            entries = np.concatenate([entries, np.zeros_like(entries)])
+        if self._size + keys > len(entries):
+            more = max(len(entries), keys)
+            entries = np.concatenate([entries, np.zeros((more, entries.shape[1]), np.int64)])
         if self._bytes + size > kept.size:
             kept = np.concatenate([kept, np.zeros(max(kept.size, size), np.uint8)])
-        if 2 * (self._size + 1) > slots.size:
-            slots = np.zeros(4 * slots.size, np.int32)
+        if 2 * (self._size + keys) > slots.size:
+            slots = np.zeros(1 << (4 * (self._size + keys) - 1).bit_length(), np.int32)
             _spread(slots, entries, self._size)
         self.slots = Slots(slots, entries, kept)
 
@@ -139,19 +150,26 @@ def _same(kept: Any, at: int, stop: int, data: Any, starts: Any, ends: Any, part
 
 
 @njit(cache=True, error_model="numpy")
-def _add(table: Any, entry: int, at: int, prefix: int, data: Any, starts: Any, ends: Any, value: int) -> None:
-    table.entries[entry, _AT] = at
-    for part in range(starts.size):
-        size = ends[part] - starts[part]
-        for i in range(_LENGTH_BYTES):
-            table.kept[at + i] = (size >> (8 * i)) & 0xFF
-        at += _LENGTH_BYTES
-        table.kept[at : at + size] = data[starts[part] : ends[part]]
-        at += size
-    table.entries[entry, _END] = at
-    table.entries[entry, _HASH] = hashed = _hash(prefix, data, starts, ends, starts.size)
-    table.entries[entry, _PREFIX], table.entries[entry, _VALUE] = prefix, value
-    _put(table.slots, hashed, entry)
+def _add(
+    table: Any, entry: int, at: int, prefixes: Any, data: Any, starts: Any, ends: Any, counts: Any, values: Any
+) -> None:
+    first = 0
+    for key in range(prefixes.size):
+        begin, stop = starts[first : first + counts[key]], ends[first : first + counts[key]]
+        first += counts[key]
+        table.entries[entry, _AT] = at
+        for part in range(begin.size):
+            size = stop[part] - begin[part]
+            for i in range(_LENGTH_BYTES):
+                table.kept[at + i] = (size >> (8 * i)) & 0xFF
+            at += _LENGTH_BYTES
+            table.kept[at : at + size] = data[begin[part] : stop[part]]
+            at += size
+        table.entries[entry, _END] = at
+        table.entries[entry, _HASH] = hashed = _hash(prefixes[key], data, begin, stop, begin.size)
+        table.entries[entry, _PREFIX], table.entries[entry, _VALUE] = prefixes[key], values[key]
+        _put(table.slots, hashed, entry)
+        entry += 1
 
 
 @njit(cache=True, error_model="numpy")

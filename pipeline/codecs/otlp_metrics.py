@@ -8,7 +8,7 @@ messages go the slow way through the official classes, to the same rows.
 
 from collections.abc import Callable, Iterator, Sequence
 from math import isfinite, nan
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -53,8 +53,9 @@ class OtlpMetrics:
 
     def _forget(self) -> None:
         self._resources, self._families, self._index = ByteTable(), ByteTable(), ByteTable()
-        self._resource_of: list[_Resource] = []
-        self._family_of: list[_Family] = []
+        self._resource_of: dict[bytes, _Resource] = {}
+        self._family_of: dict[tuple[int, str, str, Kind], _Family] = {}
+        self._number_of: dict[tuple[Any, ...], int] = {}  # of series that went the slow way, by family and attributes
 
     def decode(self, messages: Sequence[Message]) -> PointColumns:
         """Columns of all points; a summary gives a histogram row and a gauge row for each quantile."""
@@ -115,7 +116,9 @@ class OtlpMetrics:
         )
 
     def _number_new(self, rows: "_Rows", data: bytes, metrics: _Arrays, row: _Arrays, first: int) -> None:
+        """Number the series that the scanner did not know, and will from now on; −1 stays where one is refused."""
         families: dict[int, _Family | None] = {}
+        fresh: dict[tuple[Any, ...], int] = {}
         for place in np.flatnonzero(row[:, scan.SERIES] < 0).tolist():
             metric, at, end = row[place, [scan.METRIC, scan.AT, scan.END]].tolist()
             rows.begin(first + int(metrics[metric, scan.MESSAGE]), at)
@@ -124,8 +127,15 @@ class OtlpMetrics:
             family = families[metric]
             if family is not None:
                 attributes = read_number_attributes(data[at:end])
-                number = self._series_of(rows, self._resource_of[family.resource], family, attributes)
+                key = (family.number, *attributes)
+                number = fresh.get(key, -1)
+                if number < 0:
+                    known = self._number_of.get(key)
+                    number = self._new_series(rows, family, attributes) if known is None else known
+                    if number >= 0:
+                        fresh[key] = number
                 row[place, scan.SERIES] = number
+        self._index.add_all(list(fresh), list(fresh.values()))
 
     def _family_at(self, rows: "_Rows", data: bytes, metric: list[int]) -> "_Family | None":
         """The family of a metric that the scanner saw, None where it is refused."""
@@ -165,7 +175,7 @@ class OtlpMetrics:
         except BadPoint as error:
             rows.refuse(error)
             return
-        series = self._series(rows, resource, family, points)
+        series = self._series(rows, family, points)
         if form in _HISTOGRAMS:
             rows.add_histograms(series, points, _HISTOGRAMS[form])
         else:
@@ -174,7 +184,7 @@ class OtlpMetrics:
     def _add_summary(self, rows: "_Rows", resource: "_Resource", metric: Any, points: list[Any]) -> None:
         whole = self._family(resource, metric.name, metric.unit, Kind.HISTOGRAM)
         for point in points:
-            rows.add_histograms(self._series(rows, resource, whole, [point]), [point], _summary)
+            rows.add_histograms(self._series(rows, whole, [point]), [point], _summary)
             if len(point.quantile_values) > MAX_QUANTILES:
                 rows.refuse(BadPoint("bad_quantile", f"a summary may have at most {MAX_QUANTILES} quantiles"))
                 continue
@@ -185,47 +195,51 @@ class OtlpMetrics:
                 except BadPoint as error:
                     rows.refuse(error)
                 else:
-                    series = self._series(rows, resource, family, [point])
+                    series = self._series(rows, family, [point])
                     rows.add(series, [point], [quantile.value], with_start=False)
 
     def _resource(self, raw: bytes) -> "_Resource":
-        number = self._resources.get(0, [raw])
-        if number < 0:
-            number = len(self._resource_of)
-            self._resources.add(0, [raw], number)
-            self._resource_of.append(_Resource(number, raw, self.table.limits))
-        return self._resource_of[number]
+        resource = self._resource_of.get(raw)
+        if resource is None:
+            resource = self._resource_of[raw] = _Resource(len(self._resource_of), raw, self.table.limits)
+            self._resources.add(0, [raw], resource.number)
+        return resource
 
     def _family(self, resource: "_Resource", name: str, unit: str, kind: Kind) -> "_Family":
         """What the points of a metric share; raises BadPoint when it spoils them all."""
-        prefix, key = resource.number * scan.KINDS + _CODES[kind], [name.encode(), unit.encode()]
-        number = self._families.get(prefix, key)
-        if number < 0:
+        key = (resource.number, name, unit, kind)
+        family = self._family_of.get(key)
+        if family is None:
             check_size(name, self.table.limits)
             check_size(unit, self.table.limits)
             resource.attributes()
-            number = len(self._family_of)
-            self._families.add(prefix, key, number)
-            self._family_of.append(_Family(number, resource.number, name, unit, kind))
-        return self._family_of[number]
+            family = self._family_of[key] = _Family(len(self._family_of), resource, name, unit, kind)
+            prefix = resource.number * scan.KINDS + _CODES[kind]
+            self._families.add(prefix, [name.encode(), unit.encode()], family.number)
+        return family
 
-    def _series(self, rows: "_Rows", resource: "_Resource", family: "_Family", points: list[Any]) -> list[int]:
+    def _series(self, rows: "_Rows", family: "_Family", points: list[Any]) -> list[int]:
         """The number of each point's series, −1 for a point that is refused."""
-        return [self._series_of(rows, resource, family, point.attributes[:]) for point in points]
+        # Slicing is the fastest way to the items of a repeated field: twice as fast as iterating.
+        keys = [(family.number, *point.attributes[:]) for point in points]
+        found = list(map(self._number_of.get, keys))
+        for place, number in enumerate(found):
+            if number is None:
+                number = self._number_of.get(keys[place])  # an earlier point of the metric may have brought it
+                if number is None:
+                    number = self._new_series(rows, family, list(keys[place][1:]))
+                    if number >= 0:
+                        self._number_of[keys[place]] = number
+                found[place] = number
+        return cast(list[int], found)
 
-    def _series_of(self, rows: "_Rows", resource: "_Resource", family: "_Family", attributes: list[bytes]) -> int:
-        number = self._index.get(family.number, attributes)
-        if number >= 0:
-            return number
+    def _new_series(self, rows: "_Rows", family: "_Family", attributes: list[bytes]) -> int:
         try:
-            merged = resource.attributes() | point_attributes(attributes, self.table.limits)
-            series = Series(family.name, family.unit, family.kind, tuple(sorted(merged.values())))
-            number = self.table.append(series)
+            merged = family.resource.attributes() | point_attributes(attributes, self.table.limits)
+            return self.table.append(Series(family.name, family.unit, family.kind, tuple(sorted(merged.values()))))
         except BadPoint as error:
             rows.refuse(error)
             return -1
-        self._index.add(family.number, attributes, number)
-        return number
 
 
 class _Resource:
@@ -250,10 +264,10 @@ class _Resource:
 
 
 class _Family(NamedTuple):
-    """All series of one resource (its number), metric name, unit and kind."""
+    """All series of one resource, metric name, unit and kind."""
 
     number: int
-    resource: int
+    resource: "_Resource"
     name: str
     unit: str
     kind: Kind

@@ -148,11 +148,11 @@ def _describe(data: Any, metrics: Any, resources: Any, families: Any, taken: Any
             resource_at = starts[0] = metrics[i, RESOURCE_AT]
             ends[0] = metrics[i, RESOURCE_END]
             resource = find(resources, 0, data, starts, ends, 1)
-        if metrics[i, KIND] < 0:
-            continue
+        if metrics[i, KIND] == OTHER:
+            continue  # whoever reads it reads its texts
         starts[0], ends[0] = metrics[i, NAME_AT], metrics[i, NAME_END]
         starts[1], ends[1] = metrics[i, UNIT_AT], metrics[i, UNIT_END]
-        if resource >= 0:
+        if resource >= 0 and metrics[i, KIND] >= 0:
             metrics[i, FAMILY] = find(families, resource * KINDS + metrics[i, KIND], data, starts, ends, 2)
         # What is known was read by the official parser, what is not might be no text at all.
         if metrics[i, FAMILY] < 0 and not (is_ascii(data, starts[0], ends[0]) and is_ascii(data, starts[1], ends[1])):
@@ -162,7 +162,8 @@ def _describe(data: Any, metrics: Any, resources: Any, families: Any, taken: Any
 @njit(cache=True, error_model="numpy")
 def _parts(data: Any, metrics: Any, i: int) -> bool:
     """Fill in a metric's columns; False where it is damaged or unusual."""
-    at, end = metrics[i, METRIC_AT], metrics[i, METRIC_END]
+    begin = at = metrics[i, METRIC_AT]
+    end = metrics[i, METRIC_END]
     for column in range(NAME_AT, KIND):
         metrics[i, column] = at
     metrics[i, KIND], metrics[i, FAMILY] = _NOTHING, -1
@@ -172,6 +173,8 @@ def _parts(data: Any, metrics: Any, i: int) -> bool:
         if stop < 0:
             return False
         if kind == LENGTH:
+            if (number == 1 and metrics[i, NAME_AT] != begin) or (number == 3 and metrics[i, UNIT_AT] != begin):
+                return False  # the last one counts, but all must be text
             if number == 1:
                 metrics[i, NAME_AT], metrics[i, NAME_END] = inside, stop
             elif number == 3:

@@ -17,6 +17,7 @@ class Limits:
     max_attributes: int = 64
     max_attribute_bytes: int = 1024
     max_series: int = 1_000_000
+    max_operations: int = 200  # that are told apart, of a workload
 
 
 class SeriesTable:

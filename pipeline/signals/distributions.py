@@ -32,7 +32,7 @@ def summarise(
     ``points`` are (time_us, start_us, point), in time order. Empty when nothing arrived in a known span of time.
     """
     parts: list[HistogramPoint] = []
-    elapsed_us = 0
+    elapsed_us = reached_us = 0
     for time_us, start_us, point in points:
         since = start_us or (before.time_us if before else 0)
         fresh = point
@@ -46,7 +46,8 @@ def summarise(
                 since, fresh = before.time_us, subtract(point, before.point)
         if 0 < since < time_us:
             parts.append(fresh)
-            elapsed_us += time_us - since
+            elapsed_us += max(time_us - max(since, reached_us), 0)  # several may send what belongs to one time
+            reached_us = time_us
         before = Seen(time_us, start_us, point)
     return (_values(parts, elapsed_us), before)
 
@@ -78,14 +79,24 @@ def quantile(point: HistogramPoint, q: float) -> float:
 
 
 def merge(parts: Sequence[HistogramPoint]) -> HistogramPoint:
-    """The sum of several distributions, at the bounds all of them share."""
-    bounds = parts[0].bounds
-    for part in parts[1:]:
-        bounds = np.intersect1d(bounds, part.bounds)
+    """The sum of several distributions, at the bounds at which it is known of all of them how much lies below."""
+    bounds = np.unique(np.concatenate([part.bounds for part in parts]))
+    for part in parts:
+        bounds = bounds[_known(part, bounds)]
     bounds = bounds if bounds.size and np.isinf(bounds[-1]) else np.append(bounds, np.inf)
     reached = sum(_at(part, bounds) for part in parts)
     counts = np.diff(np.asarray(reached), prepend=0.0)
     return HistogramPoint(sum(p.count for p in parts), sum(p.sum for p in parts), bounds, counts)
+
+
+def _known(point: HistogramPoint, bounds: np.ndarray) -> np.ndarray:
+    """At which bounds is it known how many values lie at or below: its own, and where all or none do."""
+    known = np.isin(bounds, point.bounds)
+    if point.counts[0] == 0:
+        known |= bounds <= point.bounds[0]
+    if point.counts[-1] == 0 and point.bounds.size > 1:
+        known |= bounds >= point.bounds[-2]
+    return known
 
 
 def _at(point: HistogramPoint, bounds: np.ndarray) -> np.ndarray:

@@ -2,15 +2,19 @@
 
 Guarantee: a pure function of the series and the scope attributes; the workload never depends on the pod, the
 process id or the version, so that a rollout does not change who a signal belongs to. Attribute names are those of
-the OpenTelemetry semantic conventions.
+the OpenTelemetry semantic conventions; older ones are read as what they are called now (``aliases``). The id is made of
+the names that were sent, so that two series which only differ in the age of their names stay two signals.
 """
 
 import hashlib
 import re
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
-from pipeline.records import Kind, Series, Signal
+from pipeline.records import Entity, Kind, Series, Signal
+from pipeline.records.signal import Attributes
+from pipeline.signals.aliases import ATTRIBUTES, current_attributes, current_metric
 
 #: Kubernetes controllers, most exact first: the attribute and the entity type it names.
 _CONTROLLERS = (
@@ -42,8 +46,26 @@ _INSTANCES = (
     "host.name",
     "host.id",
 )
-#: Older names of scope attributes, read where the newer one is missing.
-_OLDER = {"deployment.environment.name": "deployment.environment"}
+#: What tells a workload's version, most exact first.
+_VERSIONS = (
+    "service.version",
+    "faas.version",
+    "app.kubernetes.io/version",
+    "container.image.tags",
+    "container.image.id",
+)
+#: Where an instance runs, sorted by name.
+_PLACES = (
+    "cloud.availability_zone",
+    "cloud.region",
+    "container.name",
+    "host.name",
+    "k8s.cluster.name",
+    "k8s.namespace.name",
+    "k8s.node.name",
+    "k8s.pod.name",
+    "k8s.replicaset.name",
+)
 #: Attributes that identify the entity (or its version) and so are not part of what a signal measures …
 _ENTITY_PREFIXES = (
     "service.",
@@ -81,35 +103,67 @@ _MEASURED = frozenset(
         "process.context_switch.type",
         "process.cpu.state",
         "process.paging.fault_type",
+        "process.state",
+        "service.peer.name",
+        "service.peer.namespace",
     )
 )
 
 
-def signal_of(series: Series, scope_attributes: Sequence[str]) -> Signal:
-    """The signal that a series names. The id is a 64-bit BLAKE2b hash of all other fields."""
+def signal_of(series: Series, scope_attributes: Sequence[str], *, rescaled: bool = False) -> Signal:
+    """The signal that a series names. The id is a 64-bit BLAKE2b hash of all other fields, with the names as sent.
+
+    rescaled: the caller multiplies values by ``aliases.value_factor(series)``. Without it a metric whose unit changed
+    with its name keeps both.
+    """
     attributes = dict(series.attributes)
-    found = [attributes.get(name) or attributes.get(_OLDER.get(name, "")) for name in scope_attributes]
+    renamed = () if ATTRIBUTES.keys().isdisjoint(attributes) else current_attributes(series.attributes)
+    if renamed:
+        attributes = {name: value for name, value, _ in renamed}
+    found = [attributes.get(ATTRIBUTES.get(name, name)) for name in scope_attributes]
     scope = "/".join(value for value in found if value) or "default"
     workload = _workload(attributes)
     instance = _instance(attributes, workload)
-    own = tuple(pair for pair in series.attributes if not _names_entity(pair[0], pair[1], workload))
-    unit = _rate_unit(series.unit) if series.kind in (Kind.COUNTER, Kind.DELTA) else series.unit
-    parts = (series.name, unit, series.kind.value, scope, workload, instance, *(text for pair in own for text in pair))
-    return Signal(_hash(parts), series.name, unit, series.kind, scope, workload, instance, own)
+    if renamed:
+        own_now = [each for each in renamed if not _names_entity(each[0], each[1], workload)]
+        sent = tuple((name, value) for _, value, name in own_now)
+        own = tuple(sorted({(name, value) for name, value, _ in own_now}))
+    else:
+        sent = own = tuple(pair for pair in series.attributes if not _names_entity(pair[0], pair[1], workload))
+    unit = _window_unit(series.unit, series.kind)
+    id_ = _id(series.name, unit, series.kind, scope, workload, instance, sent)
+    metric = current_metric(series.name, series.unit)
+    if metric.factor != 1.0 and not rescaled:
+        return Signal(id_, series.name, unit, series.kind, scope, workload, instance, own)
+    return Signal(id_, metric.name, _window_unit(metric.unit, series.kind), series.kind, scope, workload, instance, own)
+
+
+def entity_of(sent: Attributes, scope_attributes: Sequence[str]) -> Entity:
+    """Who these resource attributes name, with version and places."""
+    attributes = {name: value for name, value, _ in current_attributes(sent)}
+    found = [attributes.get(ATTRIBUTES.get(name, name)) for name in scope_attributes]
+    workload = _workload(attributes)
+    version = next((attributes[name] for name in _VERSIONS if attributes.get(name)), "")
+    places = tuple((name, attributes[name]) for name in _PLACES if attributes.get(name))
+    scope = "/".join(value for value in found if value) or "default"
+    return Entity(scope, workload, _instance(attributes, workload), version, places)
+
+
+def made_signal(name: str, unit: str, kind: Kind, entity: Entity, attributes: Attributes) -> Signal:
+    """A signal that we make ourselves, of an entity's workload: its instance and version do not count."""
+    parts = ("made", name, unit, kind.value, entity.scope, entity.workload, *chain(*attributes))
+    return Signal(_hash(parts), name, unit, kind, entity.scope, entity.workload, "", attributes)
 
 
 def derived(signal: Signal, suffix: str, unit: str) -> Signal:
     """A signal computed from another one, for instance a histogram's ``p95``; never the same as a producer's own."""
     name = f"{signal.name}.{suffix}"
-    parts = (
-        name,
-        unit,
-        "derived",
-        signal.scope,
-        signal.workload,
-        signal.instance,
-        *(t for p in signal.attributes for t in p),
+    parts = [name, unit, "derived", signal.scope, signal.workload, signal.instance, *chain(*signal.attributes)]
+    plain = _id(
+        signal.name, signal.unit, signal.kind, signal.scope, signal.workload, signal.instance, signal.attributes
     )
+    if signal.id != plain:  # it was sent under other names, and there may be another one that was sent under these
+        parts.append(str(signal.id))
     return Signal(
         _hash(parts), name, unit, Kind.GAUGE, signal.scope, signal.workload, signal.instance, signal.attributes
     )
@@ -163,8 +217,17 @@ def _with_namespace(namespace: str | None, name: str) -> str:
     return f"{namespace}/{name}" if namespace else name
 
 
-def _rate_unit(unit: str) -> str:
+def _window_unit(unit: str, kind: Kind) -> str:
+    """The unit of a window's value: of a rate where the kind is one whose rate counts."""
+    if kind not in (Kind.COUNTER, Kind.DELTA):
+        return unit
     return "1" if unit == "s" else f"{unit or '1'}/s"
+
+
+def _id(
+    name: str, unit: str, kind: Kind, scope: str, workload: str, instance: str, attributes: Sequence[tuple[str, str]]
+) -> int:
+    return _hash((name, unit, kind.value, scope, workload, instance, *chain(*attributes)))
 
 
 def _hash(parts: Sequence[str]) -> int:

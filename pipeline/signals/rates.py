@@ -17,13 +17,14 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 #: Codes of the kinds in array columns.
-GAUGE, COUNTER, DELTA, HISTOGRAM, HISTOGRAM_DELTA = range(5)
+GAUGE, COUNTER, DELTA, HISTOGRAM, HISTOGRAM_DELTA, SHARE = range(6)
 KIND_CODES = {
     Kind.GAUGE: GAUGE,
     Kind.COUNTER: COUNTER,
     Kind.DELTA: DELTA,
     Kind.HISTOGRAM: HISTOGRAM,
     Kind.HISTOGRAM_DELTA: HISTOGRAM_DELTA,
+    Kind.SHARE: SHARE,
 }
 
 #: Finite points may add up to more than a float holds; the caller drops and counts such values.

@@ -82,7 +82,7 @@ def bucket_bounds() -> npt.NDArray[np.float64]:
 
 
 @njit(cache=True, error_model="numpy")
-def _hash(high: Any, low: Any, span: Any) -> int:
+def _hash(high: Any, low: Any, span: Any) -> Any:
     mixed = (high ^ (low << np.uint64(1)) ^ span) * np.uint64(0x9E3779B97F4A7C15)
     return np.int64(mixed >> np.uint64(20))
 

@@ -58,6 +58,11 @@ def _state(role: str, follows: str) -> Row:
 INPUTS: Mapping[str, Row] = {
     "json_points": _input("JSON point, array of points, or NDJSON"),
     "otlp_metrics": _input("OTLP metrics, protobuf or JSON"),
+    "prometheus_json": _input("Prometheus samples, JSON of prometheus-kafka-adapter"),
+    "influx_line": _input("InfluxDB line protocol"),
+    "telegraf_json": _input("Telegraf metrics, JSON"),
+    "cloudwatch_json": _input("CloudWatch Metric Streams, JSON"),
+    "cloudwatch_otlp": _input("CloudWatch Metric Streams, OpenTelemetry 1.0"),
 }
 
 #: What we write; ``topic_prefix`` comes before each name.

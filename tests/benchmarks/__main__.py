@@ -15,6 +15,7 @@ from tests.benchmarks import (
     cold_start,
     detector,
     latency,
+    logs,
     million,
     normal_stretches,
     restore,
@@ -33,7 +34,14 @@ LATENCY = (
 )
 RESTORE = "restore.seconds"
 ON_KAFKA = (SINGLE, BATCHED, *CHECKPOINT, *LATENCY, RESTORE, million.FIGURE)
-FIGURES = (*ON_KAFKA, *detector.FIGURES, *calibration.FIGURES, *normal_stretches.FIGURES, *cold_start.FIGURES)
+FIGURES = (
+    *ON_KAFKA,
+    *detector.FIGURES,
+    *calibration.FIGURES,
+    *normal_stretches.FIGURES,
+    *cold_start.FIGURES,
+    *logs.FIGURES,
+)
 
 
 def main() -> int:
@@ -61,6 +69,7 @@ def measure(wanted: set[str], repeats: int) -> None:
             calibration.figures(run, wanted)
             normal_stretches.figures(run, wanted)
             cold_start.figures(run, wanted)
+            logs.figures(run, wanted)
     if on_kafka := wanted.intersection(ON_KAFKA):
         with started(repeats, with_kafka=True) as run:
             _on_kafka(run, on_kafka)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from google.protobuf import json_format
 from google.protobuf.wrappers_pb2 import BytesValue
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
@@ -462,6 +462,7 @@ beginnings = st.builds(
 
 
 @given(st.lists(beginnings | st.sampled_from([rich, *whole_values]), min_size=1, max_size=3), damages)
+@example([rich], [(34, 8)])  # a metric without points, whose name is no text
 @settings(deadline=None, max_examples=300)
 def test_whatever_is_damaged_the_fast_way_and_the_slow_way_give_the_same(
     values: list[bytes], damage: list[tuple[int, int]]
