@@ -6,6 +6,7 @@ agents. ``faust -A pipeline.app`` finds it as ``app``, made from the environment
 
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,20 @@ from typing import Any
 import faust
 from mode import CrashingSupervisor
 
-from pipeline.codecs.registry import input_codec
+from pipeline.codecs.registry import happening_codec, input_codec, line_codec, span_codec
 from pipeline.codecs.series_table import Limits
+from pipeline.flow.chain import Chain
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.correlate import CorrelateChain
 from pipeline.flow.ingest import IngestChain
+from pipeline.flow.ingest_happenings import HappeningIngestChain
+from pipeline.flow.ingest_lines import LineIngestChain
+from pipeline.flow.ingest_spans import SpanIngestChain
+from pipeline.flow.join_lines import LineJoinChain
+from pipeline.flow.join_spans import SpanJoinChain
 from pipeline.flow.score import ScoreChain
 from pipeline.records import to_us
-from pipeline.settings import Settings, load
+from pipeline.settings import HAPPENING_FORMATS, LINE_FORMATS, SPAN_FORMATS, InputSettings, Settings, load
 from pipeline.streams import endpoints, incident_state, policy_spread
 from pipeline.streams.clients import MAX_RECORD_BYTES
 from pipeline.streams.shard import ShardService, Stage
@@ -44,14 +51,27 @@ def create(settings: Settings) -> Worker:
     flow = flow_config(settings)
     formats = {source.topic: source.format for source in settings.inputs}
 
-    # telemetry in: points → columnar blocks of raw values, by workload
+    # telemetry in: points, lines and spans → columnar blocks, by workload or trace; events and changes
     ingest = Stage(
         role="ingest",
         topics=tuple(formats),
         state_topic="ingest.state",
-        chain=lambda topic, partition: IngestChain(
-            f"{topic}/{partition}", input_codec(formats[topic], flow.limits), flow
-        ),
+        chain=lambda topic, partition: ingest_chain(formats[topic], f"{topic}/{partition}", flow),
+        sparse=frozenset(source.topic for source in settings.inputs if source.sparse),
+    )
+    # lines → templates and their counts
+    join_lines = Stage(
+        role="join-logs",
+        topics=(settings.topic("logs"),),
+        state_topic="join-logs.state",
+        chain=lambda topic, partition: LineJoinChain(partition, flow),
+    )
+    # spans → operations, calls and edges of the service graph
+    join_spans = Stage(
+        role="join-spans",
+        topics=(settings.topic("spans"),),
+        state_topic="join-spans.state",
+        chain=lambda topic, partition: SpanJoinChain(partition, flow),
     )
     # raw values → windows → baseline → score → anomalies
     score = Stage(
@@ -67,7 +87,9 @@ def create(settings: Settings) -> Worker:
         state_topic="correlate.state",
         chain=lambda topic, partition: CorrelateChain(partition, flow),
     )
-    stages = [stage for stage in (ingest, score, correlate) if stage.role in settings.worker.roles]
+    joins = [*([join_lines] if flow.line_sources else []), *([join_spans] if flow.span_sources else [])]
+    by_role = {"ingest": [ingest], "join": joins, "score": [score], "correlate": [correlate]}
+    stages = [stage for role, stages in by_role.items() if role in settings.worker.roles for stage in stages]
 
     app = _faust_app(settings)
     shards = tuple(ShardService(stage, settings, telemetry) for stage in stages)
@@ -87,13 +109,33 @@ def create(settings: Settings) -> Worker:
     return Worker(app, shards, probe, telemetry)
 
 
+def ingest_chain(format_name: str, source: str, flow: FlowConfig) -> Chain:
+    """The chain for an input partition, by what its format holds."""
+    if format_name in LINE_FORMATS:
+        return LineIngestChain(source, line_codec(format_name, flow.limits), flow)
+    if format_name in SPAN_FORMATS:
+        return SpanIngestChain(source, span_codec(format_name, flow.limits), flow)
+    if format_name in HAPPENING_FORMATS:
+        return HappeningIngestChain(source, happening_codec(format_name, flow.limits).decode, flow)
+    return IngestChain(source, input_codec(format_name, flow.limits), flow)
+
+
 def flow_config(settings: Settings) -> FlowConfig:
     """What the chains need of the settings."""
     time, limits = settings.time, settings.limits
     window_us = to_us(time.window_seconds)
-    sources = [f"{s.topic}/{p}" for s in settings.inputs for p in range(settings.partitions(s.topic))]
+
+    def sources(wanted: Callable[[InputSettings], bool]) -> tuple[str, ...]:
+        found = [each.topic for each in settings.inputs if wanted(each)]
+        return tuple(f"{topic}/{number}" for topic in found for number in range(settings.partitions(topic)))
+
     return FlowConfig(
-        sources=tuple(sources),
+        sources=sources(lambda each: each.format not in SPAN_FORMATS),
+        line_sources=sources(lambda each: each.format in LINE_FORMATS),
+        span_sources=sources(lambda each: each.format in SPAN_FORMATS),
+        line_partitions=settings.partitions(settings.topic("logs")),
+        span_partitions=settings.partitions(settings.topic("spans")),
+        trace_wait_us=to_us(time.trace_wait_seconds),
         signal_partitions=settings.partitions(settings.topic("signals")),
         anomaly_partitions=settings.partitions(settings.topic("anomalies")),
         window_us=window_us,
@@ -102,7 +144,7 @@ def flow_config(settings: Settings) -> FlowConfig:
         max_future_us=to_us(time.max_future_seconds),
         max_past_us=to_us(time.max_past_seconds),
         scope_attributes=settings.incidents.scope_attributes,
-        limits=Limits(limits.max_attributes, limits.max_attribute_bytes, limits.max_series),
+        limits=Limits(limits.max_attributes, limits.max_attribute_bytes, limits.max_series, limits.max_operations),
         policy=settings.detection,
         policies=settings.policies,
         join_us=settings.incidents.join_windows * window_us,

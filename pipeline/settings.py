@@ -28,7 +28,7 @@ from pipeline.policies import DetectorPolicy, Policy, PolicyTable
 from pipeline.policies.form import policy_of
 from pipeline.records import Kind
 
-Role = Literal["ingest", "score", "correlate"]
+Role = Literal["ingest", "join", "score", "correlate"]
 Format = Literal[
     "json_points",
     "otlp_metrics",
@@ -37,7 +37,18 @@ Format = Literal[
     "telegraf_json",
     "cloudwatch_json",
     "cloudwatch_otlp",
+    "otlp_logs",
+    "fluent_bit",
+    "plain_text",
+    "otlp_spans",
+    "jaeger_spans",
+    "events",
+    "changes",
 ]
+#: What formats hold, where it is not points.
+LINE_FORMATS = frozenset({"otlp_logs", "fluent_bit", "plain_text"})
+SPAN_FORMATS = frozenset({"otlp_spans", "jaeger_spans"})
+HAPPENING_FORMATS = frozenset({"events", "changes"})
 
 
 class ConfigurationError(ValueError):
@@ -76,6 +87,11 @@ class InputSettings(_Section):
     topic: str = Field(min_length=1)
     format: Format
 
+    @property
+    def sparse(self) -> bool:
+        """Does what it holds come when it comes, so that silence says nothing?"""
+        return self.format in LINE_FORMATS | SPAN_FORMATS | HAPPENING_FORMATS
+
 
 class TimeSettings(_Section):
     """Event time: windows, lateness, idleness, and which times are believed."""
@@ -87,6 +103,12 @@ class TimeSettings(_Section):
         90.0, gt=0, description="an input partition read to its end for this long no longer holds the watermark back"
     )
     idle_empty_seconds: float = Field(3.0, gt=0, description="the same for a partition that never held a message")
+    idle_sparse_seconds: float = Field(
+        3.0, gt=0, description="the same for logs, traces, events and changes, which come when they come"
+    )
+    trace_wait_seconds: float = Field(
+        10.0, gt=0, description="a trace is taken as whole this long after a span of it ended"
+    )
     max_future_seconds: float = Field(
         300.0, gt=0, description="a point further ahead of its Kafka record time is dropped"
     )
@@ -101,6 +123,7 @@ class LimitSettings(_Section):
     max_attributes: int = Field(64, ge=1)
     max_attribute_bytes: int = Field(1024, ge=16, description="of one attribute value or one name, in UTF-8")
     max_series: int = Field(1_000_000, ge=1000, description="distinct series an ingest shard remembers at once")
+    max_operations: int = Field(200, ge=1, description="operations of a workload that traces tell apart")
 
 
 class StateSettings(_Section):
@@ -130,17 +153,22 @@ class HttpSettings(_Section):
 class WorkerSettings(_Section):
     """Bounds on the life of a worker process."""
 
-    roles: tuple[Role, ...] = ("ingest", "score", "correlate")
+    roles: tuple[Role, ...] = ("ingest", "join", "score", "correlate")
     loop_blocked_seconds: float = Field(30.0, ge=2, description="a blocked event loop ends the worker after this long")
     shutdown_seconds: float = Field(15.0, ge=1)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
 def _default_inputs(settings: dict[str, Any]) -> tuple[InputSettings, ...]:
-    """Our own points topic under the prefix, and the collector's default topic for metrics."""
+    """Our own topics under the prefix, and the default topics of OpenTelemetry's collector."""
+    prefix = settings["topic_prefix"]
     return (
-        InputSettings(topic=f"{settings['topic_prefix']}points", format="json_points"),
+        InputSettings(topic=f"{prefix}points", format="json_points"),
+        InputSettings(topic=f"{prefix}events", format="events"),
+        InputSettings(topic=f"{prefix}changes", format="changes"),
         InputSettings(topic="otlp_metrics", format="otlp_metrics"),
+        InputSettings(topic="otlp_logs", format="otlp_logs"),
+        InputSettings(topic="otlp_spans", format="otlp_spans"),
     )
 
 

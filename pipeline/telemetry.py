@@ -15,6 +15,10 @@ class Telemetry:
         self.registry = registry if registry is not None else CollectorRegistry()
         self.messages = self._counter("calmstream_messages", "Messages read", ("role", "topic"))
         self.points = self._counter("calmstream_points", "Points decoded and accepted by ingest", ())
+        self.taken = {
+            what: self._counter(f"calmstream_{what}", f"{text} decoded and accepted by ingest", ())
+            for what, text in (("lines", "Log lines"), ("spans", "Spans"), ("events", "Events and changes"))
+        }
         self.drops = self._counter("calmstream_drops", "What was dropped, by role and reason", ("role", "reason"))
         self.notices = self._counter("calmstream_notices", "Handled but worth knowing, by reason", ("role", "reason"))
         self.windows = self._counter("calmstream_windows_closed", "Signal windows closed and scored", ())

@@ -80,11 +80,11 @@ def _read(path: Path) -> bytes:
 
 def _formats(settings: Any, topic: str | None) -> dict[str, str]:
     """Input topic → format of its messages."""
-    formats = {source.topic: source.format for source in settings.inputs}
+    formats = {source.topic: source.format for source in settings.inputs if not source.sparse}
     if topic is None:
         return formats
     if topic not in formats:
-        raise typer.BadParameter(f"{topic} is not an input topic; there are {', '.join(formats)}")
+        raise typer.BadParameter(f"{topic} is not an input topic of points; there are {', '.join(formats)}")
     return {topic: formats[topic]}
 
 

@@ -190,7 +190,7 @@ async def _replay_topic(
     from pipeline.replay.run import replay_points, replay_signals
     from pipeline.streams.stretch import Bounds, open_stretch
 
-    formats = {source.topic: source.format for source in settings.inputs}
+    formats = {source.topic: source.format for source in settings.inputs if not source.sparse}
     signals = settings.topic("signals")
     if topic not in formats and topic != signals:
         known = ", ".join([*formats, signals])

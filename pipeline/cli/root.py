@@ -4,7 +4,20 @@ import sys
 
 import typer
 
-from pipeline.cli import broker, demo, evaluate, incidents, inputs, policy, replay, signal, signals, topics, worker
+from pipeline.cli import (
+    broker,
+    dead_letter,
+    demo,
+    evaluate,
+    incidents,
+    inputs,
+    policy,
+    replay,
+    signal,
+    signals,
+    topics,
+    worker,
+)
 from pipeline.settings import ConfigurationError
 
 app = typer.Typer(
@@ -49,6 +62,7 @@ app.command("incidents", rich_help_panel=_LOOK)(incidents.incidents)
 app.command("signals", rich_help_panel=_LOOK)(signals.signals)
 app.add_typer(signal.app, name="signal", rich_help_panel=_LOOK)
 app.add_typer(inputs.app, name="inputs", rich_help_panel=_LOOK)
+app.add_typer(dead_letter.app, name="dead-letter", rich_help_panel=_LOOK)
 
 
 def main() -> None:

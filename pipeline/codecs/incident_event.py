@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
+from pipeline.codecs import own_forms
 from pipeline.codecs.anomaly_event import signal_body
-from pipeline.records import Incident, Member, Message, iso
+from pipeline.records import Event, Happened, Incident, Member, Message, iso
 
 _json = msgspec.json.Encoder()
 
@@ -38,8 +39,17 @@ def body(incident: Incident) -> dict[str, Any]:
         "ended_count": incident.ended_count,
         "members": [_member(member) for member in incident.members],
         "affected": list(incident.affected),
+        "changes": [_happened(each) for each in incident.changes],
+        "events": [_happened(each) for each in incident.events],
         "detector": {"version": incident.detector},
     }
+
+
+def _happened(happened: Happened) -> dict[str, Any]:
+    """An event or a change as its own schema has it, with whom we know it to be of."""
+    what = happened.what
+    form = own_forms.event_form(what) if isinstance(what, Event) else own_forms.change_form(what)
+    return {**form, "workload": happened.workload, "instance": happened.instance}
 
 
 def _member(member: Member) -> dict[str, Any]:

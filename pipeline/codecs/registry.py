@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from pipeline.codecs.changes import Changes
 from pipeline.codecs.cloudwatch_json import CloudwatchJson
 from pipeline.codecs.cloudwatch_otlp import CloudwatchOtlp
+from pipeline.codecs.events import Events
 from pipeline.codecs.fluent_bit import FluentBit
 from pipeline.codecs.influx_line import InfluxLine
 from pipeline.codecs.jaeger_spans import JaegerSpans
@@ -16,7 +18,16 @@ from pipeline.codecs.plain_text import PlainText
 from pipeline.codecs.prometheus_json import PrometheusJson
 from pipeline.codecs.series_table import Limits, SeriesTable
 from pipeline.codecs.telegraf_json import TelegrafJson
-from pipeline.records import LineColumns, Message, PointColumns, Resources, SpanColumns, SpanShape
+from pipeline.records import (
+    DecodedChanges,
+    DecodedEvents,
+    LineColumns,
+    Message,
+    PointColumns,
+    Resources,
+    SpanColumns,
+    SpanShape,
+)
 from pipeline.records.signal import Attributes
 
 
@@ -93,3 +104,17 @@ SPAN_CODECS: Mapping[str, Callable[[Limits], SpanCodec]] = {
 def span_codec(format_name: str, limits: Limits) -> SpanCodec:
     """A new codec for a format of traces."""
     return SPAN_CODECS[format_name](limits)
+
+
+class HappeningCodec(Protocol):
+    """Turns the messages of one topic into events or changes; remembers nothing."""
+
+    def decode(self, messages: Sequence[Message]) -> DecodedEvents | DecodedChanges: ...
+
+
+HAPPENING_CODECS: Mapping[str, Callable[[Limits], HappeningCodec]] = {"events": Events, "changes": Changes}
+
+
+def happening_codec(format_name: str, limits: Limits) -> HappeningCodec:
+    """A new codec for events or changes."""
+    return HAPPENING_CODECS[format_name](limits)

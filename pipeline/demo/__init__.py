@@ -1,1 +1,1 @@
-"""Demo: this very machine, watched through Kafka, and two disturbances that Calmstream has to find."""
+"""Demos: a small shop with a bad deployment, and this very machine with two disturbances, watched through Kafka."""

@@ -12,8 +12,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.demo.judge import FIRST_MEMBERS, Check, Transition
+from pipeline.demo.transitions import Check, Transition
 
+#: Members of an incident that are written out.
+FIRST_MEMBERS = 3
 _PLAIN_WIDTH = 100
 _PLAIN_EVERY_SECONDS = 10.0
 
@@ -92,6 +94,14 @@ class Screen:
         if (more := body["member_count"] - FIRST_MEMBERS) > 0:
             self.line(f"         and {more} more", "dim")
 
+    def known(self, transition: Transition, changes: Sequence[dict[str, Any]], after_seconds: float) -> None:
+        """What an incident has become: of how many services, and with which changes in its evidence."""
+        body = transition.body
+        self.line(f"{after_seconds:5.1f} s  {_signals(body)}, of {', '.join(body['affected'])}")
+        for change in changes:
+            told = [str(change[key]) for key in ("kind", "phase", "version", "id") if change.get(key)]
+            self._console.print(Padding(f"[yellow]change[/] {escape(', '.join(told))}", (0, 0, 0, 9), expand=False))
+
     def resolved(self, transition: Transition, after_seconds: float, since_end_seconds: float) -> None:
         text = f"{after_seconds:5.1f} s  [bold green]incident resolved[/], {since_end_seconds:.1f} s after the end"
         self._console.print(f"{text} [dim]({_signals(transition.body)} in all)[/]")
@@ -104,11 +114,11 @@ class Screen:
 
     def verdict(self, checks: Sequence[Check]) -> None:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-        for column in ("  ", "disturbance", "expected", "seen"):
+        for column in ("  ", "about", "expected", "seen"):
             table.add_column(column)
         for check in checks:
             word = "[green]  PASS[/]" if check.passed else "[bold red]  FAIL[/]"
-            table.add_row(word, escape(check.trial), escape(check.what), escape(check.seen))
+            table.add_row(word, escape(check.about), escape(check.what), escape(check.seen))
         self._console.print(table)
 
 

@@ -1,6 +1,6 @@
 """What runs underneath the demo: the embedded broker, its topics, and a ``calmstream worker`` as a child process.
 
-Guarantee: neither outlives this process, however it ends. Settings are those of ``config.yaml``; the environment's are
+Guarantee: neither outlives this process, however it ends. Settings are those of the demo's file; the environment's are
 passed over, so that a demo never reaches a broker that somebody works with.
 """
 
@@ -13,22 +13,14 @@ import urllib.request
 from pathlib import Path
 
 from pipeline.demo.failure import DemoFailed
+from pipeline.demo.leash import leashed
 from pipeline.settings import NOT_SETTINGS, Settings, load
 from pipeline.streams import topics
 from pipeline.streams.broker_process import LOOPBACK, free_port
 from pipeline.streams.embedded import EmbeddedBroker
 
-CONFIG = Path(__file__).with_name("config.yaml")
 READY_SECONDS = 45.0
 _STOP_SECONDS = 4.0
-
-# Asks the kernel to end the child with its parent (prctl 1 is PR_SET_PDEATHSIG), then becomes the command.
-_LEASH = (
-    "import ctypes, os, signal, sys\n"
-    "ctypes.CDLL(None).prctl(1, signal.SIGKILL)\n"
-    "if os.getppid() != int(sys.argv[1]): sys.exit('the parent is gone')\n"
-    "os.execv(sys.argv[2], sys.argv[2:])\n"
-)
 
 
 def forget_environment() -> list[str]:
@@ -41,14 +33,15 @@ def forget_environment() -> list[str]:
 
 
 class Stack:
-    """A broker and a worker; logs stand in ``directory``."""
+    """A broker and a worker with the settings of the file ``config``; logs stand in ``directory``."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, config: Path) -> None:
         self._directory = directory
+        self._config = config
         self.broker = EmbeddedBroker(directory=directory)
         self.http_port = free_port()
         here = {"broker": {"bootstrap": self.broker.bootstrap}, "http": {"port": self.http_port}}
-        self.settings: Settings = load(CONFIG, here)
+        self.settings: Settings = load(config, here)
         self._worker: asyncio.subprocess.Process | None = None
 
     @property
@@ -70,12 +63,11 @@ class Stack:
 
     async def start_worker(self) -> None:
         """Start it and wait until it is ready."""
-        arguments = ("worker", "--config", str(CONFIG), "--bootstrap", self.broker.bootstrap)
+        arguments = ("worker", "--config", str(self._config), "--bootstrap", self.broker.bootstrap)
         command = (sys.executable, "-m", "pipeline.cli", *arguments)
         with (self._directory / "worker.log").open("ab") as log:
-            # From the main thread: the kernel's signal comes when the thread ends that started the child.
             self._worker = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *command),
+                *leashed(*command),
                 env={**os.environ, "CALMSTREAM_HTTP__PORT": str(self.http_port), "TMPDIR": str(self._directory)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -26,12 +26,24 @@ class FlowConfig:
     limits: Limits = field(default_factory=Limits)
     policy: DetectorPolicy = field(default_factory=DetectorPolicy)
     policies: tuple[Policy, ...] = ()
+    #: Input partitions of spans and of log lines, which feed ``calm.spans`` and ``calm.logs``, and how many these have.
+    span_sources: tuple[str, ...] = ()
+    line_sources: tuple[str, ...] = ()
+    span_partitions: int = 1
+    line_partitions: int = 1
+    trace_wait_us: int = 10 * US  # event time until a trace is taken as whole
     join_us: int = 60 * US
     resolve_us: int = 30 * US
 
     def window_of(self, kind: Kind) -> int:
         """Length of the windows of signals of this kind."""
         return self.window_us_by_kind.get(kind, self.window_us)
+
+    def join_shards(self) -> tuple[str, ...]:
+        """Names of the shards that make signals of spans and lines, and so feed ``calm.signals`` too."""
+        spans = [f"spans/{partition}" for partition in range(self.span_partitions)] if self.span_sources else []
+        lines = [f"logs/{partition}" for partition in range(self.line_partitions)] if self.line_sources else []
+        return (*spans, *lines)
 
     def signal_shards(self) -> tuple[str, ...]:
         """Names of the shards that feed ``calm.anomalies``."""

@@ -10,15 +10,36 @@ from typing import Any
 
 import msgspec
 
-from pipeline.codecs import anomaly_event, incident_event
+from pipeline.codecs import anomaly_event, happening_event, incident_event, own_forms
+from pipeline.codecs.series_table import Limits
 from pipeline.flow.chain import UnreadableState
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
+from pipeline.incidents.evidence import CHANGES_US
 from pipeline.incidents.grouping import Grouping, Open
-from pipeline.records import NO_TIME, Anomaly, Incident, Member, Message, Output, Produced, Snapshot
+from pipeline.records import (
+    NO_TIME,
+    Anomaly,
+    Change,
+    Event,
+    Happened,
+    Incident,
+    Member,
+    Message,
+    Output,
+    Produced,
+    Snapshot,
+)
+from pipeline.signals.identity import entity_of
 from pipeline.windows.progress import Progress
 
-_VERSION = "correlate/2"
+_VERSION = "correlate/3"
+#: How long after it an incident may still ask for what happened before its onset.
+_REMEMBERED_US = 24 * CHANGES_US
+
+
+#: What we saved keeps no limits but its own.
+_UNLIMITED = Limits(max_attributes=2**31, max_attribute_bytes=2**31)
 
 
 class CorrelateChain:
@@ -39,6 +60,9 @@ class CorrelateChain:
         for message in messages:
             before = self._progress.dump()
             self._offset = message.offset + 1
+            if happening_event.is_happening(message.headers):
+                self._hear(message, out)
+                continue
             try:
                 arrival = anomaly_event.decode(message)
             except anomaly_event.BadEvent as error:
@@ -47,6 +71,24 @@ class CorrelateChain:
             self._take(arrival, message.offset, before, out)
             self._advance(out)
         return out
+
+    def _hear(self, message: Message, out: Output) -> None:
+        """An event or a change: evidence for incidents from now on."""
+        try:
+            arrival = happening_event.decode(message)
+        except happening_event.BadHappening as error:
+            self._dead_letter(message, str(error), out)
+            return
+        applied = self._progress.applied(arrival.source)
+        if applied is not None and arrival.start < applied:
+            out.count("notice", "sent_again")
+            return
+        self._grouping.evidence.add(self._happened(arrival.happening))
+        self._progress.advance(arrival.source, arrival.end, NO_TIME, idle=False)
+
+    def _happened(self, what: Event | Change) -> Happened:
+        entity = entity_of(what.entity, self._config.scope_attributes)
+        return Happened(what, entity.scope, entity.workload, entity.instance)
 
     def _take(self, arrival: anomaly_event.Arrival, offset: int, before: Any, out: Output) -> None:
         if not self._progress.accepts(arrival.source, arrival.start):
@@ -74,6 +116,7 @@ class CorrelateChain:
             self._step(found, step_us, out)
         self._timers(watermark, out)
         self._closed_us = watermark
+        self._grouping.evidence.forget(watermark - _REMEMBERED_US)
         while self._waiting and self._waiting[0][0] <= watermark:
             self._waiting.popleft()
 
@@ -121,7 +164,8 @@ class CorrelateChain:
         if self._waiting:
             _, offset, progress = min(self._waiting, key=lambda held: held[1])
         budgets = self._grouping.budgets.dump(self._closed_us)
-        head = msgspec.msgpack.encode([offset, progress, self._closed_us, budgets])
+        evidence = [_packed(happened) for happened in self._grouping.evidence]
+        head = msgspec.msgpack.encode([offset, progress, self._closed_us, budgets, evidence])
         blocks = {f"incident/{key}": _pack(incident) for key, incident in self._grouping.open.items()}
         return Snapshot(_VERSION, offset, head, blocks, tuple(blocks), full=True)
 
@@ -134,15 +178,28 @@ class CorrelateChain:
                 f"state of {self._name} has version {snapshot.version!r}; this worker reads {_VERSION!r}"
             )
         try:
-            self._offset, progress, self._closed_us, budgets = msgspec.msgpack.decode(snapshot.head)
+            self._offset, progress, self._closed_us, budgets, packed = msgspec.msgpack.decode(snapshot.head)
             self._progress.load(progress)
             opened = [_unpack(snapshot.blocks[name]) for name in snapshot.names]
-            self._grouping = Grouping(self._config.join_us, self._config.resolve_us, opened, budgets)
+            evidence = [self._happened(_unpacked(each)) for each in packed]
+            self._grouping = Grouping(self._config.join_us, self._config.resolve_us, opened, budgets, evidence)
         except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
             raise UnreadableState(f"state of {self._name} is damaged: {error!r}") from error
 
     def lost_history(self) -> None:
         self._progress.lost_history()
+
+
+def _packed(happened: Happened) -> list[Any]:
+    what = happened.what
+    if isinstance(what, Event):
+        return ["event", own_forms.event_form(what)]
+    return ["change", own_forms.change_form(what)]
+
+
+def _unpacked(packed: list[Any]) -> Event | Change:
+    kind, form = packed
+    return own_forms.event_of(form, _UNLIMITED) if kind == "event" else own_forms.change_of(form, _UNLIMITED)
 
 
 def _pack(incident: Open) -> bytes:

@@ -32,8 +32,10 @@ class Distributions:
             points.setdefault(row, []).append((int(window.time_us[at]), int(window.start_us[at]), point))
         found: list[tuple[int, float, int, int]] = []
         for row, series in points.items():
-            cumulative = self._scorer.table.groups["signal"]["kind"][row] == rates.HISTOGRAM
-            values, seen = summarise(series, self._seen.get(row), cumulative=bool(cumulative))
+            kind = self._scorer.table.groups["signal"]["kind"][row]
+            values, seen = summarise(series, self._seen.get(row), cumulative=bool(kind == rates.HISTOGRAM))
+            if kind == rates.SHARE:
+                values = {"share": values["mean"]} if "mean" in values else {}
             if seen is not None:
                 self._seen[row] = seen
             found += [(self._row(row, name), value, series[-1][0], len(series)) for name, value in values.items()]

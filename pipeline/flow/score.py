@@ -43,6 +43,12 @@ from pipeline.windows.tumbling import ClosedWindow, Pending, Rows
 Array = npt.NDArray[Any]
 
 
+#: Windows for which a count of which nothing comes is 0, and not a gap.
+_QUIET_WINDOWS = 60
+#: What we keep of a signal beside what the scorer does: how to read it, and when it was last counted.
+_SIGNAL = {"kind": np.uint8, "window_us": np.int64, "counted_us": np.int64}
+
+
 class ScoreChain:
     """The shard of partition ``partition`` of ``calm.signals``."""
 
@@ -50,11 +56,9 @@ class ScoreChain:
         self._name = f"signals/{partition}"
         self._config = config
         self._policies = LivePolicies(config.policy, config.policies)
-        self._scorer = Scorer(
-            self._policies.table, extra={"signal": {"kind": np.uint8, "window_us": np.int64}, "rates": rates.FIELDS}
-        )
+        self._scorer = Scorer(self._policies.table, extra={"signal": _SIGNAL, "rates": rates.FIELDS})
         self._distributions = Distributions(self._scorer)
-        self._intake = Intake(config.sources, config.lateness_us)
+        self._intake = Intake(config.sources, config.lateness_us, punctual=config.join_shards())
         self._pending = Pending()
         self._sent = [0] * config.anomaly_partitions  # anomalies written, by partition
         self._told = NO_TIME
@@ -95,8 +99,9 @@ class ScoreChain:
             self._intake.took(block, self._hold(block, out) if block.rows else NO_TIME)
 
     def _describe(self, signals: Sequence[Signal], out: Output) -> None:
-        rows, refused = self._scorer.add_all(signals, lambda signal: self._config.window_of(signal.kind))
-        out.count("drop", "id_collision", refused)
+        added = self._scorer.add_all(signals, lambda signal: self._config.window_of(signal.kind))
+        rows = [row for row in added if row >= 0]
+        out.count("drop", "id_collision", len(added) - len(rows))
         kinds = [self._scorer.catalogue.signals[row].kind for row in rows]
         group = self._scorer.table.groups["signal"]
         group["kind"][rows] = [rates.KIND_CODES[kind] for kind in kinds]
@@ -152,6 +157,7 @@ class ScoreChain:
                 chosen = points.take(kind == code)
                 parts.append(rate(chosen, table.groups["rates"]))
                 table.touch(chosen.row)
+        parts += self._counts(points.take(kind == rates.COUNT), window.end_us)
         if window.histograms:
             parts.append(self._distributions.values(window))
         row, value, time_us, count = (
@@ -169,6 +175,17 @@ class ScoreChain:
         partition = int(self._name.rpartition("/")[2])
         out.records.append(Produced("scores", score_block.encode(block), partition=partition))
         self._emit(anomalies, out)
+
+    def _counts(self, points: rates.SortedPoints, end_us: int) -> list[rates.WindowValues]:
+        """Counts of the window; those that were not 0 for the last time long ago are 0 where nothing came."""
+        group = self._scorer.table.groups["signal"]
+        length, counted = group["window_us"], group["counted_us"]
+        counted[points.row] = end_us
+        self._scorer.table.touch(points.row)
+        quiet = (counted > 0) & (counted < end_us) & (counted >= end_us - _QUIET_WINDOWS * length)
+        row = np.flatnonzero(quiet & (end_us % np.maximum(length, 1) == 0))
+        zeros = rates.WindowValues(row, np.zeros(row.size), np.full(row.size, end_us - 1), np.zeros(row.size, np.int64))
+        return [rates.counts(points, length[points.row]), zeros]
 
     # -- out -----------------------------------------------------------------------------------------------------
 

@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from pipeline.incidents.evidence import Evidence
 from pipeline.incidents.owner_budget import OwnerBudget, Saved
-from pipeline.records import US, Anomaly, Incident, Member
+from pipeline.records import US, Anomaly, Happened, Incident, Member
 
 #: Members written out in an event; all are counted.
 MEMBERS_SHOWN = 50
@@ -55,8 +56,14 @@ class Grouping:
     """
 
     def __init__(
-        self, join_us: int, resolve_us: int, opened: Iterable[Open] = (), budgets: Iterable[Saved] = ()
+        self,
+        join_us: int,
+        resolve_us: int,
+        opened: Iterable[Open] = (),
+        budgets: Iterable[Saved] = (),
+        evidence: Iterable[Happened] = (),
     ) -> None:
+        self.evidence = Evidence(evidence)
         self.held_back: Counter[str] = Counter()
         self.budgets = OwnerBudget(budgets)
         self._join_us = join_us
@@ -154,6 +161,8 @@ class Grouping:
         ends = [m.anomaly.end_us for m in members if m.anomaly.end_us is not None]
         worst = members[0].anomaly
         resolved = transition == "resolved"
+        workloads = {member.anomaly.signal.workload for member in members}
+        found = self.evidence.near(incident.scope, workloads, incident.onset_us, now_us)
         return Incident(
             id=incident.id,
             revision=incident.revision,
@@ -172,6 +181,8 @@ class Grouping:
             affected=tuple(sorted({m.anomaly.signal.entity for m in members})[:AFFECTED_SHOWN]),
             detector=worst.detector,
             close_reason="all members ended" if resolved else None,
+            changes=found.changes,
+            events=found.events,
         )
 
 

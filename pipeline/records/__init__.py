@@ -3,9 +3,9 @@
 from pipeline.records.anomaly import Anomaly
 from pipeline.records.block import ScoreBlock, SignalBlock
 from pipeline.records.entity import Entity
-from pipeline.records.happening import Change, ChangeKind, ChangePhase, Event
+from pipeline.records.happening import Change, ChangeKind, ChangePhase, DecodedChanges, DecodedEvents, Event, Happened
 from pipeline.records.incident import Incident, Member
-from pipeline.records.lines import LineBlock, LineColumns
+from pipeline.records.lines import LineBlock, LineColumns, LogTemplate
 from pipeline.records.message import Counts, Message, Output, Produced
 from pipeline.records.points import HistogramPoint, PointColumns, Rejection
 from pipeline.records.signal import Kind, Series, Signal
@@ -22,16 +22,20 @@ __all__ = [
     "ChangeKind",
     "ChangePhase",
     "Counts",
+    "DecodedChanges",
+    "DecodedEvents",
     "Edge",
     "EdgeKind",
     "Entity",
     "Event",
+    "Happened",
     "HistogramPoint",
     "Incident",
     "Kind",
     "LaterBlocks",
     "LineBlock",
     "LineColumns",
+    "LogTemplate",
     "Member",
     "Message",
     "Output",

@@ -1,8 +1,9 @@
 """What happens to entities without being a measurement: events, and changes that somebody made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from pipeline.records.points import Rejection
 from pipeline.records.signal import Attributes
 
 #: What a change is. ``other``: something that conventions have no name for; its type is in the attributes.
@@ -53,3 +54,37 @@ class Change:
     author: str = ""
     chain: str = ""  # what changes belong to one delivery have in common
     attributes: Attributes = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An event or a change, and to whom, in the words of signals."""
+
+    what: Event | Change
+    scope: str
+    workload: str
+    instance: str = ""
+
+    @property
+    def time_us(self) -> int:
+        """Event time."""
+        return self.what.time_us if isinstance(self.what, Event) else self.what.effective_us
+
+
+@dataclass(slots=True)
+class DecodedEvents:
+    """Events of a batch in message order, each with the index of its message. ``dropped`` counts what needs no dead
+    letter, by reason."""
+
+    events: list[tuple[int, Event]]
+    rejections: list[Rejection] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class DecodedChanges:
+    """The same for changes."""
+
+    changes: list[tuple[int, Change]]
+    rejections: list[Rejection] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)

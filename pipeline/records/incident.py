@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.records.anomaly import Anomaly
+from pipeline.records.happening import Happened
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Member:
 class Incident:
     """One transition (``opened``, ``updated`` or ``resolved``) of an incident, in event time (microseconds).
 
+    ``changes`` and ``events`` are what happened shortly before and since, the most likely to matter first.
     ``members`` are sorted by surprise, most unlikely first, and may be cut to the first ones; ``member_count`` and
     ``ended_count`` count all of them. ``revision`` counts transitions from 1.
     """
@@ -38,3 +40,5 @@ class Incident:
     affected: tuple[str, ...]
     detector: str
     close_reason: str | None = None
+    changes: tuple[Happened, ...] = ()
+    events: tuple[Happened, ...] = ()

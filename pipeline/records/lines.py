@@ -60,3 +60,18 @@ class LineBlock:
     @property
     def rows(self) -> int:
         return len(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class LogTemplate:
+    """What many lines of a workload have in common, and some of them. ``id`` is fixed at its birth; ``alias_of`` is the
+    id of the older template that it turned out to be, empty while it is one of its own. ``examples`` are (time_us,
+    line, trace id in hex, or empty)."""
+
+    id: str
+    scope: str
+    workload: str
+    text: str
+    first_us: int
+    alias_of: str = ""
+    examples: tuple[tuple[int, str, str], ...] = ()

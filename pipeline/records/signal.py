@@ -12,8 +12,10 @@ class Kind(StrEnum):
     GAUGE = "gauge"
     COUNTER = "counter"  # cumulative and monotonic: only its rate means something
     DELTA = "delta"  # an increase over the time since start (or since the previous point)
+    COUNT = "count"  # things, each counted when it happened: none in a window means 0
     HISTOGRAM = "histogram"  # cumulative distribution: count, sum and buckets
     HISTOGRAM_DELTA = "histogram_delta"  # the same for one interval
+    SHARE = "share"  # for one interval: of how many things how many were so, as a distribution of ones and zeros
 
 
 @dataclass(frozen=True, slots=True)

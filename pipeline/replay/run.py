@@ -32,7 +32,9 @@ def replay_files(
     """Each file is a source of its own; all are of one format. Raises ReplayError for a file that cannot be used."""
     sources = {f"file/{number}": file for number, file in enumerate(files)}
     place = _place_in(sources)
-    replay = Replay(replace(config, sources=tuple(sources)), files[0].format_name, sinks, place)
+    replay = Replay(
+        replace(config, sources=tuple(sources), line_sources=(), span_sources=()), files[0].format_name, sinks, place
+    )
     waiting = {source: file.messages() for source, file in sources.items()}
     while waiting:
         source = min(waiting, key=replay.progress_us)
@@ -63,7 +65,7 @@ async def replay_points(
 ) -> Totals:
     """A stretch of an input topic: (partition, messages), and no messages at the end of a partition."""
     sources = tuple(f"{topic}/{partition}" for partition in range(partitions))
-    replay = Replay(replace(config, sources=sources), format_name, sinks)
+    replay = Replay(replace(config, sources=sources, line_sources=(), span_sources=()), format_name, sinks)
     done = 0
     async for partition, messages in batches:
         if messages:

@@ -46,6 +46,8 @@ _INSTANCES = (
     "host.name",
     "host.id",
 )
+#: Scope and workload as we name them ourselves.
+_OURS = ("calm.scope", "calm.workload")
 #: What tells a workload's version, most exact first.
 _VERSIONS = (
     "service.version",
@@ -141,12 +143,26 @@ def signal_of(series: Series, scope_attributes: Sequence[str], *, rescaled: bool
 def entity_of(sent: Attributes, scope_attributes: Sequence[str]) -> Entity:
     """Who these resource attributes name, with version and places."""
     attributes = {name: value for name, value, _ in current_attributes(sent)}
+    if _OURS[0] in attributes:
+        version, instance = attributes.get("service.version", ""), attributes.get("service.instance.id", "")
+        return Entity(attributes[_OURS[0]], attributes.get(_OURS[1], "unknown"), instance, version)
     found = [attributes.get(ATTRIBUTES.get(name, name)) for name in scope_attributes]
     workload = _workload(attributes)
     version = next((attributes[name] for name in _VERSIONS if attributes.get(name)), "")
     places = tuple((name, attributes[name]) for name in _PLACES if attributes.get(name))
     scope = "/".join(value for value in found if value) or "default"
     return Entity(scope, workload, _instance(attributes, workload), version, places)
+
+
+def attributes_of(entity: Entity) -> Attributes:
+    """Attributes by which ``entity_of`` finds an entity again, but for its places."""
+    found = {
+        _OURS[0]: entity.scope,
+        _OURS[1]: entity.workload,
+        "service.instance.id": entity.instance,
+        "service.version": entity.version,
+    }
+    return tuple(sorted((name, value) for name, value in found.items() if value))
 
 
 def made_signal(name: str, unit: str, kind: Kind, entity: Entity, attributes: Attributes) -> Signal:
@@ -171,7 +187,12 @@ def derived(signal: Signal, suffix: str, unit: str) -> Signal:
 
 def partition_of(signal: Signal, partitions: int) -> int:
     """The partition of ``calm.signals`` for a signal: CRC-32 of its workload (librdkafka's ``consistent`` hash)."""
-    return zlib.crc32(f"{signal.scope}|{signal.workload}".encode()) % partitions
+    return workload_partition(signal.scope, signal.workload, partitions)
+
+
+def workload_partition(scope: str, workload: str, partitions: int) -> int:
+    """The same for all that belongs to a workload."""
+    return zlib.crc32(f"{scope}|{workload}".encode("utf-8", "surrogatepass")) % partitions
 
 
 def scope_partition(scope: str, partitions: int) -> int:

@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 #: Codes of the kinds in array columns.
-GAUGE, COUNTER, DELTA, HISTOGRAM, HISTOGRAM_DELTA, SHARE = range(6)
+GAUGE, COUNTER, DELTA, HISTOGRAM, HISTOGRAM_DELTA, SHARE, COUNT = range(7)
 KIND_CODES = {
     Kind.GAUGE: GAUGE,
     Kind.COUNTER: COUNTER,
@@ -25,6 +25,7 @@ KIND_CODES = {
     Kind.HISTOGRAM: HISTOGRAM,
     Kind.HISTOGRAM_DELTA: HISTOGRAM_DELTA,
     Kind.SHARE: SHARE,
+    Kind.COUNT: COUNT,
 }
 
 #: Finite points may add up to more than a float holds; the caller drops and counts such values.
@@ -109,6 +110,17 @@ def _rates(points: SortedPoints, state: dict[str, npt.NDArray[Any]], *, cumulati
     _remember(points, last, rows, state)
     good = seconds > 0
     return WindowValues(rows[good], total[good] / seconds[good], points.time_us[last][good], count[good])
+
+
+@_TOO_LARGE
+def counts(points: SortedPoints, window_us: Ints) -> WindowValues:
+    """Things counted when they happened: how many a second; ``window_us`` (points,) are the windows' lengths."""
+    start = firsts(points.row)
+    if not start.size:
+        return _none()
+    number = np.diff(np.append(start, points.row.size))
+    total = np.add.reduceat(points.value, start) / (window_us[start] / US)
+    return WindowValues(points.row[start], total, points.time_us[start + number - 1], number)
 
 
 def _shifted(

@@ -73,6 +73,9 @@ class Outbox:
         for (what, reason), number in counts.items():
             if what == "points":
                 telemetry.points.inc(number)
+            elif what in ("lines", "spans", "events"):
+                if role == "ingest":
+                    telemetry.taken[what].inc(number)
             elif what == "windows":
                 telemetry.windows.inc(number)
             elif what == "drop":

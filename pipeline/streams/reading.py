@@ -93,14 +93,14 @@ class Reader:
     async def everything(self, topic: str) -> AsyncIterator[list[Record]]:
         """All records that are in the topic now, in batches; ordered within each partition."""
         ends = await self.ends(topic)
-        async for records in self._stretch(dict.fromkeys(ends, 0), ends):
+        async for records in self.between(dict.fromkeys(ends, 0), ends):
             yield records
 
     async def newest(self, topic: str, count: int) -> list[Record]:
         """The newest records of a topic, at most ``count``, oldest first by their record time."""
         ends = await self.ends(topic)
         starts = {partition: max(end - count, 0) for partition, end in ends.items()}
-        found = [record async for records in self._stretch(starts, ends) for record in records]
+        found = [record async for records in self.between(starts, ends) for record in records]
         found.sort(key=lambda record: (record.timestamp, record.partition, record.offset))
         return found[-count:]
 
@@ -110,7 +110,7 @@ class Reader:
         end = (await self.ends(topic))[where]
         while end > 0:
             start = max(end - count, 0)
-            found = [record async for records in self._stretch({where: start}, {where: end}) for record in records]
+            found = [record async for records in self.between({where: start}, {where: end}) for record in records]
             for record in reversed(found):
                 yield record
             end, count = start, count * 2
@@ -133,8 +133,8 @@ class Reader:
                     raise KafkaConnectionError
                 probed = loop.time()
 
-    async def _stretch(self, starts: Places, ends: Places) -> AsyncIterator[list[Record]]:
-        """Records from the starts up to and without the ends."""
+    async def between(self, starts: Places, ends: Places) -> AsyncIterator[list[Record]]:
+        """Records from the starts up to and without the ends, which must not lie beyond those of the partitions."""
         waiting = {partition for partition, end in ends.items() if starts[partition] < end}
         if waiting:
             self._seek(starts)

@@ -48,12 +48,14 @@ _SHARE_OF_SHUTDOWN = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What a role does: ``topics`` it reads, ``chain`` makes the chain of a shard (topic, partition)."""
+    """What a role does: ``topics`` it reads, ``chain`` makes the chain of a shard (topic, partition). ``sparse`` topics
+    are idle sooner, for in them silence says nothing."""
 
     role: str
     topics: tuple[str, ...]
     state_topic: str
     chain: Callable[[str, int], Chain]
+    sparse: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -245,8 +247,10 @@ class ShardService(Service):
         if shard.quiet_since is None:
             shard.quiet_since = now
         limits = self.settings.time
-        limit = limits.idle_empty_seconds if end == 0 else limits.idle_seconds
-        return now - shard.quiet_since >= min(limit, limits.idle_seconds)
+        limit = limits.idle_sparse_seconds if partition.topic in self.stage.sparse else limits.idle_seconds
+        if end == 0:
+            limit = min(limits.idle_empty_seconds, limit)
+        return now - shard.quiet_since >= limit
 
     # -- checkpoints -----------------------------------------------------------------------------------------------
 

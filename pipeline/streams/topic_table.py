@@ -63,11 +63,22 @@ INPUTS: Mapping[str, Row] = {
     "telegraf_json": _input("Telegraf metrics, JSON"),
     "cloudwatch_json": _input("CloudWatch Metric Streams, JSON"),
     "cloudwatch_otlp": _input("CloudWatch Metric Streams, OpenTelemetry 1.0"),
+    "otlp_logs": _input("OTLP logs, protobuf or JSON"),
+    "fluent_bit": _input("log records of Fluent Bit, JSON"),
+    "plain_text": _input("log lines, text"),
+    "otlp_spans": _input("OTLP traces, protobuf or JSON"),
+    "jaeger_spans": _input("spans of Jaeger, protobuf"),
+    "events": _input("events: CloudEvents, JSON, Alertmanager or Kubernetes"),
+    "changes": _input("changes: CDEvents, JSON, GitHub or Argo CD"),
 }
 
 #: What we write; ``topic_prefix`` comes before each name.
 OUTPUTS: tuple[Row, ...] = (
     Row("signals", "workload", "columnar block of raw values", "delete", _DAY, MAX_RECORD_BYTES, read_from_state=True),
+    Row("logs", "workload", "columnar block of log lines", "delete", 6 * _HOUR, MAX_RECORD_BYTES, read_from_state=True),
+    Row("spans", "trace", "columnar block of spans", "delete", 6 * _HOUR, MAX_RECORD_BYTES, read_from_state=True),
+    Row("topology", "edge", "JSON: who calls whom", "compact"),
+    Row("log-templates", "scope|workload|template", "JSON: a template of log lines, with examples", "compact"),
     Row("scores", "workload", "columnar block of scored windows", "delete", 6 * _HOUR, MAX_RECORD_BYTES),
     Row("anomalies", "scope", "JSON", "delete", 7 * _DAY, read_from_state=True),
     Row("incidents", "incident id", "CloudEvent, binary mode, JSON: each transition", "delete", 90 * _DAY),
@@ -75,6 +86,8 @@ OUTPUTS: tuple[Row, ...] = (
     Row("control", "kind/name", "JSON: detection policies", "compact", partitions=1),
     Row("dead-letter", "as it came", "the original bytes; headers say why", "delete", 30 * _DAY, MAX_RECORD_BYTES),
     _state("ingest", follows="inputs"),
+    _state("join-logs", follows="logs"),
+    _state("join-spans", follows="spans"),
     _state("score", follows="signals"),
     _state("correlate", follows="anomalies"),
 )

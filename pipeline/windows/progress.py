@@ -20,6 +20,10 @@ class Source:
     idle: bool = False
 
 
+#: A source that nobody waits for: from where it is first seen.
+_UNEXPECTED = Source(applied=None)
+
+
 class Progress:
     """The table of sources of one shard. Only the expected sources hold the watermark back. ``punctual`` ones are
     expected too, and never send anything that is older than their progress, so that no lateness is allowed them."""
@@ -43,7 +47,7 @@ class Progress:
 
     def applied(self, name: str) -> int | None:
         """Offsets of the source below this are applied; None when any may come."""
-        return self._sources.get(name, Source()).applied
+        return self._sources.get(name, _UNEXPECTED).applied
 
     def accepts(self, name: str, start: int) -> bool:
         """False when a block would leave a gap: its writer failed before and will send again."""
@@ -52,7 +56,7 @@ class Progress:
 
     def advance(self, name: str, end: int, progress_us: int, *, idle: bool) -> None:
         """Take over what a block says of its source. A block that ends below what is applied says nothing new."""
-        now = self._sources.get(name, Source())
+        now = self._sources.get(name, _UNEXPECTED)
         if now.applied is not None and end < now.applied:
             return
         moved = now.applied is None or end > now.applied

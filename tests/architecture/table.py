@@ -66,7 +66,8 @@ ROOMS |= {
     "app": _outer(_EVERYTHING, "rich typer faust mode"),
     # uvloop: the event loop of a worker. yaml: files of policies.
     "cli": _outer(_EVERYTHING, "rich typer uvloop yaml"),
-    "demo": _outer(_EVERYTHING, "rich typer psutil opentelemetry"),
+    # aiohttp, aiokafka: the services of the shop are somebody else's software, and send their telemetry themselves.
+    "demo": _outer(_EVERYTHING, "rich typer psutil opentelemetry aiohttp aiokafka"),
 }
 
 #: They get what they need of each other as values, so none imports another.

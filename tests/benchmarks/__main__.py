@@ -13,6 +13,7 @@ from tests.benchmarks import (
     calibration,
     checkpoint,
     cold_start,
+    decode,
     detector,
     latency,
     logs,
@@ -41,6 +42,7 @@ FIGURES = (
     *normal_stretches.FIGURES,
     *cold_start.FIGURES,
     *logs.FIGURES,
+    *decode.FIGURES,
 )
 
 
@@ -70,6 +72,7 @@ def measure(wanted: set[str], repeats: int) -> None:
             normal_stretches.figures(run, wanted)
             cold_start.figures(run, wanted)
             logs.figures(run, wanted)
+            decode.figures(run, wanted)
     if on_kafka := wanted.intersection(ON_KAFKA):
         with started(repeats, with_kafka=True) as run:
             _on_kafka(run, on_kafka)

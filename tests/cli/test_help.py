@@ -13,7 +13,7 @@ def test_the_first_page_says_what_it_is_how_to_try_it_and_every_verb() -> None:
     page = " ".join(runner.invoke(app, ["--help"]).output.split())
     assert "Telemetry from Kafka in, few and explained incidents out." in page
     assert "calmstream broker --topics" in page
-    for verb in ("worker", "broker", "topics", "policy", "incidents", "signals", "signal", "inputs"):
+    for verb in ("worker", "broker", "topics", "policy", "incidents", "signals", "signal", "inputs", "dead-letter"):
         assert f" {verb} " in page
     assert "4 broker not reached or lost" in page
 
@@ -34,6 +34,9 @@ def test_the_first_page_says_what_it_is_how_to_try_it_and_every_verb() -> None:
         ["signal", "show"],
         ["inputs", "check"],
         ["inputs", "tail"],
+        ["dead-letter", "list"],
+        ["dead-letter", "show"],
+        ["dead-letter", "replay"],
     ],
     ids=" ".join,
 )

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.demo import judge
-from pipeline.demo.disturbances import BURNER, WRITER, Disturbance
-from pipeline.demo.judge import Sought, Transition, Trial
+from pipeline.demo.machine import judge
+from pipeline.demo.machine.disturbances import BURNER, WRITER, Disturbance
+from pipeline.demo.machine.judge import Sought, Trial
+from pipeline.demo.machine.watch import MachineWatch
 from pipeline.demo.screen import Screen
 from pipeline.demo.stack import forget_environment
-from pipeline.demo.watch import Watch
+from pipeline.demo.transitions import Transition, within_reach
 
 TOTAL_SECONDS = 175.0
 _ENDING_SECONDS = 8.0  # kept for the summary and for stopping everything
@@ -57,7 +58,7 @@ class _Story:
         self._started = time.time()
         self._stop_by = self._started + TOTAL_SECONDS - _ENDING_SECONDS
         self._passed_over = forget_environment()
-        self._watch = Watch(folder, self._told)
+        self._watch = MachineWatch(folder, self._told)
         self._disturbances = [Disturbance(BURNER), Disturbance(WRITER)]
         self._held: list[Transition] | None = None  # while a disturbance goes on: what was told meanwhile
 
@@ -173,7 +174,7 @@ class _Story:
         reach = (settings.incidents.join_windows + 1) * settings.time.window_seconds
 
         def calm() -> bool:
-            return not judge.within_reach(watch.transitions, time.time(), reach)
+            return not within_reach(watch.transitions, time.time(), reach)
 
         if not calm():
             self._screen.line("         first, another incident that began just now goes out of reach", "dim")

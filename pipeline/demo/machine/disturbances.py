@@ -42,7 +42,7 @@ class Disturbance:
         """Start the process; it does nothing yet. Raises DemoFailed where it cannot do its work on this machine."""
         role = self.kind.name.removeprefix("demo-")
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "pipeline.demo.disturber", role),
+            *(sys.executable, "-m", "pipeline.demo.machine.disturber", role),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

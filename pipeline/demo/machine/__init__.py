@@ -1,0 +1,1 @@
+"""This very machine, watched through Kafka, and two disturbances that Calmstream has to find."""

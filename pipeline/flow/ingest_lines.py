@@ -1,0 +1,129 @@
+"""The ingest chain of logs: messages of one input partition to blocks of lines on ``calm.logs``, by workload.
+
+Guarantee: that of all input chains; besides, all lines of a message for one output partition stand in one block. Log
+records that are events of an entity (of Kubernetes, say) become events.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.codecs import line_block
+from pipeline.codecs.registry import LineCodec
+from pipeline.flow.config import FlowConfig
+from pipeline.flow.event_rows import EventRows
+from pipeline.flow.input_chain import FULL_ROWS, InputChain, cuts, offsets_of
+from pipeline.records import Entity, Kind, LineBlock, LineColumns, Message, Output, Produced, Snapshot
+from pipeline.signals.identity import entity_of, workload_partition
+
+Array = npt.NDArray[Any]
+
+
+class LineIngestChain(InputChain):
+    """``source`` is ``topic/partition`` of the input partition."""
+
+    def __init__(self, source: str, codec: LineCodec, config: FlowConfig) -> None:
+        super().__init__(source, config)
+        self._codec = codec
+        self._window_us = config.window_of(Kind.DELTA)
+        self._events = EventRows(source, config)
+        self._generation = -1
+        self._entities: list[Entity] = []  # by number of the codec's resource
+        self._out: Array = np.zeros(0, np.int64)
+        self._held: list[tuple[LineColumns, slice, Array, Array]] = []  # columns, rows, offset and late by row
+        self._rows = 0
+
+    def apply(self, messages: Sequence[Message]) -> Output:
+        out = Output()
+        columns = self._codec.decode(messages)
+        if self._codec.generation != self._generation:
+            out.add(self.flush())
+            self._generation = self._codec.generation
+            self._entities, self._out = [], np.zeros(0, np.int64)
+        self._learn()
+        for reason, number in columns.dropped.items():
+            out.count("drop", reason, number)
+        wrong, claim = self._too_far(columns.message, columns.time_us, messages, columns.rejections, out)
+        if wrong.any():
+            _keep(columns, ~wrong)
+            claim = claim[~wrong]
+        self._dead_letters(columns.rejections, messages, out)
+        offsets = offsets_of(messages)
+        for number, resource, event in columns.events:
+            out.records.append(self._events.add(event, self._entities[resource], int(offsets[number])))
+        for _, last, rows in cuts(columns.message, len(messages)):
+            if rows.stop > rows.start:
+                message, time_us = columns.message[rows], columns.time_us[rows]
+                late = self._lateness(claim[rows], message, time_us, self._window_us, out)
+                self._held.append((columns, rows, offsets[message], late))
+                self._rows += message.size
+            self._offset = int(offsets[last - 1]) + 1
+            if self._rows >= FULL_ROWS:
+                out.add(self.flush())
+        out.count("lines", "", columns.message.size)
+        if messages:
+            self._idle = False
+        return out
+
+    def _learn(self) -> None:
+        new = [entity_of(each, self._config.scope_attributes) for each in self._codec.resources[len(self._entities) :]]
+        partitions = [workload_partition(each.scope, each.workload, self._config.line_partitions) for each in new]
+        self._entities += new
+        self._out = np.append(self._out, np.array(partitions, np.int64))
+
+    def flush(self, *, idle: bool = False) -> Output:
+        out = Output()
+        if not self._news(idle=idle) and not self._rows:
+            return out
+        for partition in range(self._config.line_partitions):
+            out.records.append(Produced("logs", line_block.encode(self._block(partition)), partition=partition))
+        out.records += self._events.blocks(self._covered, self._offset, self._progress_us, idle=self._idle)
+        self._held, self._rows = [], 0
+        self._covered = self._offset
+        return out
+
+    def _block(self, partition: int) -> LineBlock:
+        parts = []
+        for columns, rows, offset, late in self._held:
+            inside = np.flatnonzero(self._out[columns.resource[rows]] == partition)
+            parts.append((columns, inside + rows.start, offset[inside], late[inside]))
+        resource, time_us, severity = (
+            np.concatenate([getattr(columns, name)[at] for columns, at, _, _ in parts] or [np.empty(0, kind)])
+            for name, kind in (("resource", np.int32), ("time_us", np.int64), ("severity", np.uint8))
+        )
+        offset = np.concatenate([part[2] for part in parts] or [np.empty(0, np.int64)])
+        late = np.concatenate([part[3] for part in parts] or [np.empty(0, np.bool_)])
+        used, entity = np.unique(resource, return_inverse=True)
+        places = [(columns, at.tolist()) for columns, at, _, _ in parts]
+        return LineBlock(
+            source=self._source,
+            start=self._covered,
+            end=self._offset,
+            progress_us=self._progress_us,
+            idle=self._idle,
+            entities=tuple(self._entities[number] for number in used.tolist()),
+            entity=entity.astype(np.uint32),
+            time_us=time_us,
+            severity=severity,
+            offset=offset,
+            body=[columns.body[at] for columns, inside in places for at in inside],
+            trace_id=[columns.trace_id[at] for columns, inside in places for at in inside],
+            late=np.flatnonzero(late).astype(np.uint32) if late.any() else None,
+        )
+
+    def snapshot(self, *, full: bool) -> Snapshot:
+        return self._with(super().snapshot(full=full), self._events.dump())
+
+    def restore(self, snapshot: Snapshot) -> None:
+        self._events.load(self._without(snapshot))
+        super().restore(snapshot)
+
+
+def _keep(columns: LineColumns, mask: Array) -> None:
+    place = np.flatnonzero(mask).tolist()
+    columns.body = [columns.body[at] for at in place]
+    columns.trace_id = [columns.trace_id[at] for at in place]
+    for name in ("message", "resource", "time_us", "severity"):
+        setattr(columns, name, getattr(columns, name)[mask])

@@ -1,0 +1,177 @@
+"""The join chain of log lines: blocks of one ``calm.logs`` partition to templates, their counts, and first sights.
+
+Guarantee: what comes out depends on the log's contents alone: lines of a window are mined when the watermark has passed
+it, in the order of their times (then source, offset, and place in the message). A line counts in its own window, so
+that nothing waits for it. Lines that wait are read again after a restart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.codecs import columns, line_block
+from pipeline.flow.chain import UnreadableState
+from pipeline.flow.config import FlowConfig
+from pipeline.flow.dead_letter import dead_letter
+from pipeline.flow.intake import Intake
+from pipeline.flow.made_signals import MadeSignals
+from pipeline.flow.templates import Templates
+from pipeline.records import NO_TIME, Entity, Kind, LineBlock, Message, Output, Snapshot, window_end
+
+Array = npt.NDArray[Any]
+
+_VERSION = "join-lines/1"
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Lines of one block for one window: ``entity`` are numbers of the chain's entities, shapes (lines,)."""
+
+    source: str
+    entity: Array
+    time_us: Array
+    severity: Array
+    offset: Array
+    body: list[str]
+    trace_id: list[bytes]
+
+
+class LineJoinChain:
+    """The shard of partition ``partition`` of ``calm.logs``."""
+
+    def __init__(self, partition: int, config: FlowConfig) -> None:
+        self._name = f"logs/{partition}"
+        self._window_us = config.window_of(Kind.DELTA)
+        self._intake = Intake(config.line_sources, config.lateness_us)
+        self._made = MadeSignals(self._name, partition, config.signal_partitions, self._window_us)
+        self._templates = Templates(self._name, config.anomaly_partitions)
+        self._held: dict[int, list[_Lines]] = {}  # window end → lines of blocks
+        self._entities: dict[Entity, int] = {}
+
+    # -- in ------------------------------------------------------------------------------------------------------
+
+    def apply(self, messages: Sequence[Message]) -> Output:
+        out = Output()
+        for message in messages:
+            self._intake.begins(message.offset)
+            try:
+                block = line_block.decode(message.value or b"")
+            except columns.DamagedFrame as error:
+                out.count("drop", "undecodable")
+                topic, _, partition = self._name.rpartition("/")
+                out.records.append(dead_letter(message, topic, partition, "undecodable", str(error)))
+                continue
+            if self._intake.accepts(block, out):
+                self._intake.took(block, self._hold(block, out) if block.rows else NO_TIME)
+            self._close(out)
+        return out
+
+    def _hold(self, block: LineBlock, out: Output) -> int:
+        """Keep a block's lines until their windows close; the greatest window end held."""
+        ends = window_end(block.time_us, self._window_us)
+        take = self._intake.fresh(block, ends, out)
+        entities = np.array([self._entities.setdefault(each, len(self._entities)) for each in block.entities], np.int64)
+        for end in np.unique(ends[take]).tolist():
+            rows = np.flatnonzero(take & (ends == end))
+            place = rows.tolist()
+            self._held.setdefault(end, []).append(
+                _Lines(
+                    block.source,
+                    entities[block.entity[rows]],
+                    block.time_us[rows],
+                    block.severity[rows],
+                    block.offset[rows],
+                    [block.body[at] for at in place],
+                    [block.trace_id[at] for at in place],
+                )
+            )
+        out.count("lines", "", int(take.sum()))
+        return int(ends[take].max()) if take.any() else NO_TIME
+
+    # -- windows -------------------------------------------------------------------------------------------------
+
+    def _close(self, out: Output) -> None:
+        """Mine and tell every window that the watermark has passed, in order."""
+        watermark = self._intake.watermark_us
+        while (end := self._next_end()) is not None and end <= watermark:
+            self._tell(end, out)
+            self._intake.closed(end)
+        if watermark > NO_TIME:
+            self._intake.closed(watermark)
+
+    def _next_end(self) -> int | None:
+        """The next window of which there is something to tell."""
+        if self._made.any():
+            return max(self._intake.closed_us // self._window_us * self._window_us, 0) + self._window_us
+        return min(self._held, default=None)
+
+    def _tell(self, end_us: int, out: Output) -> None:
+        held = sorted(self._held.pop(end_us, []), key=lambda lines: lines.source)
+        if held:
+            entities = list(self._entities)
+            source = np.repeat(np.arange(len(held)), [len(lines.body) for lines in held])
+            entity, time_us, severity, offset = (
+                np.concatenate([getattr(lines, name) for lines in held])
+                for name in ("entity", "time_us", "severity", "offset")
+            )
+            order = np.lexsort((offset, source, time_us))
+            body = [text for lines in held for text in lines.body]
+            trace = [each for lines in held for each in lines.trace_id]
+            places = order.tolist()
+            counted = self._templates.take(
+                [entities[number] for number in entity[order].tolist()],
+                time_us[order].tolist(),
+                severity[order],
+                [body[place] for place in places],
+                [trace[place] for place in places],
+                out,
+            )
+            for signal, number in counted:
+                self._made.put(signal, float(number), end_us)
+        out.records += self._made.close(end_us)
+        out.records += self._templates.tell(end_us)
+        if not self._held:
+            self._entities.clear()
+
+    def flush(self, *, idle: bool = False) -> Output:
+        out = Output()
+        out.records += self._made.tell(self._intake.watermark_us, idle=self._intake.idle)
+        return out
+
+    # -- state ---------------------------------------------------------------------------------------------------
+
+    def watermark_us(self) -> int:
+        return self._intake.watermark_us
+
+    def gauges(self) -> dict[str, float]:
+        waiting = sum(len(lines.body) for held in self._held.values() for lines in held)
+        return {"pending_rows": waiting, "templates": len(self._templates)}
+
+    def snapshot(self, *, full: bool) -> Snapshot:
+        offset, progress = self._intake.place()
+        head = msgspec.msgpack.encode([offset, progress, self._intake.closed_us])
+        blocks = {"made": msgspec.msgpack.encode(self._made.dump()), **self._templates.dump()}
+        return Snapshot(_VERSION, offset, head, blocks, tuple(blocks), full)
+
+    def saved(self) -> None:
+        """Nothing to remember: the state is always saved whole."""
+
+    def restore(self, snapshot: Snapshot) -> None:
+        if snapshot.version != _VERSION:
+            raise UnreadableState(
+                f"state of {self._name} has version {snapshot.version!r}; this worker reads {_VERSION!r}"
+            )
+        try:
+            offset, progress, closed_us = msgspec.msgpack.decode(snapshot.head)
+            self._intake.restore(offset, progress, closed_us)
+            self._made.load(msgspec.msgpack.decode(snapshot.blocks["made"]))
+            self._templates.load(snapshot.blocks)
+        except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
+            raise UnreadableState(f"state of {self._name} is damaged: {error!r}") from error
+
+    def lost_history(self) -> None:
+        self._intake.lost_history()

@@ -1,0 +1,289 @@
+"""The join chain of spans: blocks of one ``calm.spans`` partition to operations, calls and edges of the service graph.
+
+Guarantee: what comes out depends on the log's contents alone, in whatever order spans came and however often. An
+operation's rate, failures and durations are told when the window in which its spans ended closes; what needs the other
+spans of a trace (self times, calls) is told some windows later, in the event time of then, so that nothing waits for
+it. Spans that wait are read again after a restart: a checkpoint holds what was told so far, and no spans.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.codecs import columns, edge_event, span_block
+from pipeline.flow.chain import UnreadableState
+from pipeline.flow.config import FlowConfig
+from pipeline.flow.dead_letter import dead_letter
+from pipeline.flow.intake import Intake
+from pipeline.flow.made_signals import OTHER, BoundedNames, MadeSignals
+from pipeline.flow.span_names import SpanNames
+from pipeline.records import (
+    NO_TIME,
+    Edge,
+    EdgeKind,
+    Entity,
+    Kind,
+    Message,
+    Output,
+    Produced,
+    Snapshot,
+    SpanBlock,
+    window_end,
+)
+from pipeline.records.signal import Attributes
+from pipeline.signals import calls, traces
+from pipeline.signals.calls import Measured, NamedSpans
+from pipeline.signals.identity import made_signal
+from pipeline.signals.traces import Spans
+from pipeline.topology.service_graph import REMEMBERED_US
+
+Array = npt.NDArray[Any]
+
+_VERSION = "join-spans/1"
+#: Event time after which an edge is told again though nothing else is new, so that people see how old it is.
+_TELL_EDGE_AGAIN_US = 60_000_000
+_SPAN_COLUMNS = tuple(field.name for field in fields(Spans))
+_OF_NAMES = ("operation", "kind", "peer", "peer_kind")
+_OF_SPANS = tuple(name for name in _SPAN_COLUMNS if name != "workload")
+_KINDS = dict(zip(_SPAN_COLUMNS, ("u8", "u8", "u8", "i8", "i8", "?", "i8"), strict=True))
+_Key = tuple[str, str, str, EdgeKind]
+
+
+class SpanJoinChain:
+    """The shard of partition ``partition`` of ``calm.spans``."""
+
+    def __init__(self, partition: int, config: FlowConfig) -> None:
+        self._name = f"spans/{partition}"
+        self._window_us = config.window_of(Kind.HISTOGRAM_DELTA)
+        # event time until a trace is taken as whole
+        self._wait_us = max(-(-config.trace_wait_us // self._window_us), 1) * self._window_us
+        self._intake = Intake(config.span_sources, config.lateness_us)
+        self._names = SpanNames()
+        self._made = MadeSignals(self._name, partition, config.signal_partitions, self._window_us)
+        self._operations = BoundedNames(config.limits.max_operations, self._window_us)
+        self._held: dict[int, list[dict[str, Array]]] = {}  # window end → columns of blocks
+        self._distinct: dict[int, NamedSpans] = {}  # the same, of windows that are closed, without repeats
+        self._told_us = NO_TIME  # windows that end at or before it were told
+        self._edges: dict[_Key, Edge] = {}
+        self._edge_told: dict[_Key, int] = {}
+
+    # -- in ------------------------------------------------------------------------------------------------------
+
+    def apply(self, messages: Sequence[Message]) -> Output:
+        out = Output()
+        for message in messages:
+            self._intake.begins(message.offset)
+            try:
+                block = span_block.decode(message.value or b"")
+            except columns.DamagedFrame as error:
+                out.count("drop", "undecodable")
+                topic, _, partition = self._name.rpartition("/")
+                out.records.append(dead_letter(message, topic, partition, "undecodable", str(error)))
+                continue
+            if self._intake.accepts(block, out):
+                self._intake.took(block, self._hold(block, out) if block.rows else NO_TIME)
+            self._close(out)
+        return out
+
+    def _hold(self, block: SpanBlock, out: Output) -> int:
+        """Keep a block's spans by the window in which they ended; until when they are needed."""
+        ends = window_end(block.end_us, self._window_us)
+        take = self._intake.fresh(block, ends, out)
+        if not take.any():
+            return NO_TIME
+        names = self._names.of(block)[block.shape[take]]
+        rows = {name: getattr(block, name)[take] for name in _OF_SPANS}
+        rows |= dict(zip(("workload", *_OF_NAMES), names.T, strict=True))
+        ends = ends[take]
+        for end in np.unique(ends).tolist():
+            inside = ends == end
+            self._held.setdefault(end, []).append({name: column[inside] for name, column in rows.items()})
+        out.count("spans", "", int(take.sum()))
+        return int(ends.max()) + 2 * self._wait_us
+
+    # -- windows -------------------------------------------------------------------------------------------------
+
+    def _close(self, out: Output) -> None:
+        """Tell every window that the watermark has passed, in order."""
+        watermark = self._intake.watermark_us
+        while (end := self._next_end()) is not None and end <= watermark:
+            self._tell(end, out)
+            self._told_us = end
+            done = end - 2 * self._wait_us
+            self._intake.closed(done)
+            for old in [old for old in self._held if old <= done]:
+                del self._held[old]
+                self._distinct.pop(old, None)
+
+    def _next_end(self) -> int | None:
+        """The next window of which there is something to tell."""
+        if self._made.any():
+            return self._told_us + self._window_us
+        ends = [at for end in self._held for at in (end, end + self._wait_us) if at > self._told_us]
+        return min(ends, default=None)
+
+    def _tell(self, end_us: int, out: Output) -> None:
+        told = self._of_window(end_us)
+        for found in calls.operations(told, np.arange(told.spans.size)):
+            self._put("duration", found, end_us)
+        whole_us = end_us - self._wait_us
+        if self._of_window(whole_us).spans.size:
+            self._tell_joined(whole_us, end_us)
+        out.records += self._made.close(end_us)
+        out.records += self._tell_edges(end_us)
+
+    def _tell_joined(self, whole_us: int, end_us: int) -> None:
+        """What needs the other spans of a trace, of the spans of the window that ended at ``whole_us``."""
+        ends = range(whole_us - self._wait_us, end_us + 1, self._window_us)
+        around = [self._of_window(at) for at in ends]
+        named = _together(around)
+        before = sum(each.spans.size for each, at in zip(around, ends, strict=True) if at < whole_us)
+        rows = np.arange(before, before + self._of_window(whole_us).spans.size)
+        parent = traces.parents(named.spans)
+        for found in calls.self_times(named, parent, rows):
+            self._put("self_time", found, end_us)
+        for found in calls.calls(named, parent, rows):
+            self._put_call(found, whole_us, end_us)
+
+    def _of_window(self, end_us: int) -> NamedSpans:
+        """The spans that ended in a closed window, each once."""
+        found = self._distinct.get(end_us)
+        if found is None:
+            chunks = self._held.get(end_us)
+            if chunks is None:
+                return _NOTHING
+            rows = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+            keep = traces.first_of_each(_spans_of(rows))
+            rows = {name: column[keep] for name, column in rows.items()}
+            rows["operation"] = self._admitted(rows["operation"], end_us)
+            found = self._distinct[end_us] = _named(rows)
+        return found
+
+    def _admitted(self, operation: Array, end_us: int) -> Array:
+        """Operations beyond what a workload may have become one."""
+        used, place = np.unique(operation, return_inverse=True)
+        names: dict[tuple[str, ...], dict[str, list[int]]] = {}
+        for at, number in enumerate(used.tolist()):
+            entity, kind, name = self._names.operation(number)
+            names.setdefault((entity.scope, entity.workload, kind), {}).setdefault(name, []).append(at)
+        for owner, own in names.items():
+            called = self._operations.admit(owner, own, end_us, take=end_us > self._told_us)
+            for name, places in own.items():
+                if called[name] == OTHER:
+                    used[places] = self._names.other(int(used[places[0]]))
+        return used[place]
+
+    # -- out -----------------------------------------------------------------------------------------------------
+
+    def _put(self, what: str, found: Measured, end_us: int) -> None:
+        entity, kind, operation = self._names.operation(found.group[0])
+        attributes = (("operation", operation), ("span.kind", kind))
+        self._put_distribution(f"traces.operation.{what}", entity, attributes, found, end_us)
+
+    def _put_call(self, found: Measured, whole_us: int, end_us: int) -> None:
+        client, server, kind, named = found.group
+        caller = self._names.workload(client)
+        called = self._names.peer(server) if named else self._names.workload(server).workload
+        edge_kind = calls.EDGE_KINDS[kind]
+        attributes = (("call.kind", edge_kind.value), ("peer", called))
+        self._put_distribution("traces.call.duration", caller, attributes, found, end_us)
+        edge = Edge(caller.scope, caller.workload, called, edge_kind, whole_us, whole_us, int(found.durations.count))
+        known = self._edges.get(edge.key, replace(edge, calls=0))
+        self._edges[edge.key] = replace(known, last_us=whole_us, calls=known.calls + edge.calls)
+
+    def _put_distribution(
+        self, name: str, entity: Entity, attributes: Attributes, found: Measured, end_us: int
+    ) -> None:
+        self._made.put(made_signal(name, "s", Kind.HISTOGRAM_DELTA, entity, attributes), found.durations, end_us)
+        if name.endswith(".duration"):
+            failed = name.removesuffix("duration") + "failed"
+            self._made.put(made_signal(failed, "1", Kind.SHARE, entity, attributes), found.share_failed, end_us)
+
+    def _tell_edges(self, end_us: int) -> list[Produced]:
+        """Edges that are new or were not told for a while, and tombstones of those that nobody has called for long."""
+        records = []
+        for key, edge in sorted(self._edges.items()):
+            if edge.last_us < end_us - REMEMBERED_US:
+                del self._edges[key], self._edge_told[key]
+                records.append(Produced("topology", None, edge_event.key(edge, self._name)))
+            elif edge.last_us > self._edge_told.get(key, NO_TIME) + _TELL_EDGE_AGAIN_US:
+                self._edge_told[key] = edge.last_us
+                name, value = edge_event.encode(edge, self._name)
+                records.append(Produced("topology", value, name))
+        return records
+
+    def flush(self, *, idle: bool = False) -> Output:
+        out = Output()
+        out.records += self._made.tell(self._intake.watermark_us, idle=self._intake.idle)
+        return out
+
+    # -- state ---------------------------------------------------------------------------------------------------
+
+    def watermark_us(self) -> int:
+        return self._intake.watermark_us
+
+    def gauges(self) -> dict[str, float]:
+        return {"pending_rows": sum(chunk["span"].size for chunks in self._held.values() for chunk in chunks)}
+
+    @property
+    def edges(self) -> list[Edge]:
+        """The calls that this shard knows, in order of their keys."""
+        return [edge for _, edge in sorted(self._edges.items())]
+
+    def snapshot(self, *, full: bool) -> Snapshot:
+        offset, progress = self._intake.place()
+        edges = [[key, (edge.first_us, edge.last_us, edge.calls)] for key, edge in sorted(self._edges.items())]
+        told = sorted(self._edge_told.items())
+        kept = [offset, progress, self._intake.closed_us, self._told_us]
+        state = msgspec.msgpack.encode([self._made.dump(), self._operations.dump(), edges, told])
+        return Snapshot(_VERSION, offset, msgspec.msgpack.encode(kept), {"state": state}, ("state",), full)
+
+    def saved(self) -> None:
+        """Nothing to remember: the state is always saved whole."""
+
+    def restore(self, snapshot: Snapshot) -> None:
+        if snapshot.version != _VERSION:
+            raise UnreadableState(
+                f"state of {self._name} has version {snapshot.version!r}; this worker reads {_VERSION!r}"
+            )
+        try:
+            offset, progress, closed_us, self._told_us = msgspec.msgpack.decode(snapshot.head)
+            self._intake.restore(offset, progress, closed_us)
+            made, operations, edges, told = msgspec.msgpack.decode(snapshot.blocks["state"])
+            self._made.load(made)
+            self._operations.load(operations)
+            self._edges = {edge.key: edge for edge in (_edge(*ends, *rest) for ends, rest in edges)}
+            self._edge_told = {(*ends, EdgeKind(kind)): told_us for (*ends, kind), told_us in told}
+        except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
+            raise UnreadableState(f"state of {self._name} is damaged: {error!r}") from error
+
+    def lost_history(self) -> None:
+        self._intake.lost_history()
+
+
+def _edge(scope: str, client: str, server: str, kind: str, first_us: int, last_us: int, calls: int) -> Edge:
+    return Edge(scope, client, server, EdgeKind(kind), first_us, last_us, calls)
+
+
+def _spans_of(rows: dict[str, Array]) -> Spans:
+    return Spans(**{name: rows[name] for name in _SPAN_COLUMNS})
+
+
+def _named(rows: dict[str, Array]) -> NamedSpans:
+    return NamedSpans(_spans_of(rows), *(rows[name] for name in _OF_NAMES))
+
+
+def _together(parts: Sequence[NamedSpans]) -> NamedSpans:
+    """Spans of several windows, each still once: one that came with two ends counts in the first."""
+    spans = Spans(*(np.concatenate([getattr(part.spans, name) for part in parts]) for name in _SPAN_COLUMNS))
+    return NamedSpans(spans, *(np.concatenate([getattr(part, name) for part in parts]) for name in _OF_NAMES))
+
+
+_NOTHING = _named(
+    {name: np.empty((0, 2) if name == "trace" else 0, kind) for name, kind in _KINDS.items()}
+    | {name: np.empty(0, np.int64) for name in _OF_NAMES}
+)

@@ -1,0 +1,71 @@
+"""Numbers for workloads, operations and what spans call, so that spans are columns of small integers.
+
+Guarantee: numbers are only names: nothing that is written depends on which number came first.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.flow.made_signals import OTHER
+from pipeline.records import Entity, Peer, SpanBlock
+
+#: What a span calls, by kind: how the workload is named that nobody sends spans of.
+_CALLED = {Peer.SERVICE: "service", Peer.DATABASE: "database", Peer.QUEUE: "queue"}
+
+
+@dataclass
+class _Numbers:
+    """Values by number, and numbers by value."""
+
+    values: list[Any] = field(default_factory=list)
+    known: dict[Any, int] = field(default_factory=dict)
+
+    def of(self, value: Any) -> int:
+        number = self.known.setdefault(value, len(self.values))
+        if number == len(self.values):
+            self.values.append(value)
+        return number
+
+
+class SpanNames:
+    """``of`` numbers the shapes of a block; ``workload``, ``operation`` and ``peer`` say what a number means."""
+
+    def __init__(self) -> None:
+        self._workloads, self._operations, self._peers = _Numbers(), _Numbers(), _Numbers()
+
+    def of(self, block: SpanBlock) -> npt.NDArray[np.int64]:
+        """(shapes, 5): workload, operation, kind, peer (−1 = none) and peer kind of each shape of the block."""
+        workloads = [self._workloads.of((entity.scope, entity.workload)) for entity in block.entities]
+        found = np.empty((len(block.shapes), 5), np.int64)
+        for place, shape in enumerate(block.shapes):
+            workload = workloads[shape.resource]
+            operation = self._operations.of((workload, shape.kind.name.lower(), shape.operation))
+            peer = self._peers.of(f"{_CALLED[shape.peer_kind]}:{shape.peer}") if shape.peer_kind else -1
+            found[place] = workload, operation, shape.kind, peer, shape.peer_kind
+        return found
+
+    def workload(self, number: int) -> Entity:
+        """A workload as an entity without an instance."""
+        scope, workload = self._workloads.values[number]
+        return Entity(scope, workload, "")
+
+    def operation(self, number: int) -> tuple[Entity, str, str]:
+        """The workload, kind (as text) and name of an operation."""
+        workload, kind, name = self._operations.values[number]
+        return self.workload(workload), kind, name
+
+    def other(self, number: int) -> int:
+        """The number of all operations together that have no name of their own beside this one."""
+        workload, kind, _ = self._operations.values[number]
+        return self._operations.of((workload, kind, OTHER))
+
+    def peer(self, number: int) -> str:
+        """What is called by name, as a workload is named."""
+        found: str = self._peers.values[number]
+        return found
+
+    def __len__(self) -> int:
+        return len(self._operations.values) + len(self._peers.values)
