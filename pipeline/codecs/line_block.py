@@ -10,15 +10,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.codecs import columns
-from pipeline.records import Entity, LineBlock
+from pipeline.codecs import columns, entities
+from pipeline.records import LineBlock
 
 _KIND = "logs/1"
 _TRACE_BYTES = 16
 _MOST_SEVERITY = 24
 
-_Described = tuple[str, str, str, str, list[str]]
-_Head = tuple[str, str, int, int, int, bool, list[_Described]]
+_Head = tuple[str, str, int, int, int, bool, list[entities.Parts]]
 
 
 def encode(block: LineBlock) -> bytes:
@@ -36,8 +35,8 @@ def encode(block: LineBlock) -> bytes:
         } | _traces(block.trace_id)
         if block.late is not None and block.late.size:
             arrays["late"] = block.late
-    entities = [describe(entity) for entity in block.entities]
-    head = [_KIND, block.source, block.start, block.end, block.progress_us, block.idle, entities]
+    described = [entities.describe(entity) for entity in block.entities]
+    head = [_KIND, block.source, block.start, block.end, block.progress_us, block.idle, described]
     return columns.encode(head, arrays)
 
 
@@ -50,18 +49,6 @@ def decode(value: bytes) -> LineBlock:
         return _block(head, arrays)
     except (KeyError, IndexError, TypeError, ValueError, OverflowError, msgspec.ValidationError) as error:
         raise columns.DamagedFrame(f"a block of {_KIND!r} is damaged: {error!r}") from error
-
-
-def describe(entity: Entity) -> list[Any]:
-    """An entity as a plain list, as blocks and checkpoints keep it."""
-    places = [part for pair in entity.places for part in pair]
-    return [entity.scope, entity.workload, entity.instance, entity.version, places]
-
-
-def entity_of(parts: Any) -> Entity:
-    """The inverse of ``describe``; raises ValueError or TypeError on anything else."""
-    scope, workload, instance, version, flat = parts
-    return Entity(scope, workload, instance, version, tuple(zip(flat[::2], flat[1::2], strict=True)))
 
 
 def _block(head: list[Any], arrays: dict[str, npt.NDArray[Any]]) -> LineBlock:
@@ -77,7 +64,7 @@ def _block(head: list[Any], arrays: dict[str, npt.NDArray[Any]]) -> LineBlock:
         end=end,
         progress_us=progress_us,
         idle=idle,
-        entities=tuple(entity_of(parts) for parts in described),
+        entities=tuple(entities.entity_of(parts) for parts in described),
         entity=column("entity", np.uint32),
         time_us=column("time_us", np.int64),
         severity=column("severity", np.uint8),

@@ -10,13 +10,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.codecs import columns
+from pipeline.codecs import columns, entities
 from pipeline.records import HistogramPoint, Kind, Signal, SignalBlock
 
-_KIND = "signals/1"
+_KIND = "signals/2"
 
 _Described = tuple[int, str, str, Kind, str, str, str, list[str]]
-_Head = tuple[str, str, int, int, int, bool, list[_Described]]
+_Head = tuple[str, str, int, int, int, bool, list[_Described], list[entities.Parts]]
 
 
 def encode(block: SignalBlock) -> bytes:
@@ -43,6 +43,7 @@ def encode(block: SignalBlock) -> bytes:
         block.progress_us,
         block.idle,
         [describe(signal) for signal in block.described],
+        [entities.describe(entity) for entity in block.entities],
     ]
     return columns.encode(head, arrays)
 
@@ -59,7 +60,7 @@ def decode(value: bytes) -> SignalBlock:
 
 
 def _block(head: list[Any], arrays: dict[str, npt.NDArray[Any]]) -> SignalBlock:
-    _, source, start, end, progress_us, idle, described = msgspec.convert(head, _Head)
+    _, source, start, end, progress_us, idle, described, known = msgspec.convert(head, _Head)
 
     def column(name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         return arrays[name].astype(dtype, copy=False) if name in arrays else np.empty(0, dtype)
@@ -79,6 +80,7 @@ def _block(head: list[Any], arrays: dict[str, npt.NDArray[Any]]) -> SignalBlock:
         start_us=column("start_us", np.int64) if "start_us" in arrays else None,
         late=column("late", np.uint32) if "late" in arrays else None,
         histograms=_unflatten(arrays) if "h_row" in arrays else {},
+        entities=tuple(entities.entity_of(parts) for parts in known),
     )
     _check(block)
     return block

@@ -11,15 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.codecs import columns
-from pipeline.codecs.line_block import describe, entity_of
+from pipeline.codecs.entities import Parts, describe, entity_of
 from pipeline.records import Peer, SpanBlock, SpanKind, SpanShape
 
 _KIND = "spans/1"
 _MOST_32 = 0xFFFFFFFF
 
-_DescribedEntity = tuple[str, str, str, str, list[str]]
 _DescribedShape = tuple[int, SpanKind, str, str, Peer]
-_Head = tuple[str, str, int, int, int, bool, list[_DescribedEntity], list[_DescribedShape]]
+_Head = tuple[str, str, int, int, int, bool, list[Parts], list[_DescribedShape]]
 
 
 def encode(block: SpanBlock) -> bytes:

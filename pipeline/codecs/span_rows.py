@@ -140,7 +140,7 @@ class SpanRows:
             rows.append(row)
             links.append(found)
         row, link = np.concatenate(rows), np.concatenate(links)
-        if len(rows) == 2 and not self._rows:
+        if not self._rows:
             return row, link
         order = np.lexsort((row[:, scan.AT], row[:, scan.MESSAGE]))
         return row[order], _reordered(link, order)

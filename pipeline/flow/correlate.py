@@ -79,6 +79,9 @@ class CorrelateChain:
         except happening_event.BadHappening as error:
             self._dead_letter(message, str(error), out)
             return
+        if not self._progress.accepts(arrival.source, arrival.start):
+            out.count("notice", "gap")
+            return
         applied = self._progress.applied(arrival.source)
         if applied is not None and arrival.start < applied:
             out.count("notice", "sent_again")

@@ -4,6 +4,7 @@ Guarantee: that of all input chains; besides, every row of a message for one out
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,20 @@ from pipeline.codecs import signal_block
 from pipeline.codecs.registry import InputCodec
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.input_chain import FULL_ROWS, InputChain, cuts, offsets_of
-from pipeline.records import NO_TIME, US, Message, Output, PointColumns, Produced, Signal, SignalBlock
-from pipeline.signals.identity import partition_of, signal_of
+from pipeline.records import (
+    NO_TIME,
+    US,
+    Entity,
+    HistogramPoint,
+    Message,
+    Output,
+    PointColumns,
+    Produced,
+    Signal,
+    SignalBlock,
+)
+from pipeline.signals.aliases import value_factor
+from pipeline.signals.identity import entity_of, partition_of, signal_of, workload_partition
 
 Array = npt.NDArray[Any]
 
@@ -41,7 +54,9 @@ class IngestChain(InputChain):
         self._ids: Array = np.zeros(0, np.uint64)
         self._out: Array = np.zeros(0, np.int64)
         self._window_us: Array = np.zeros(0, np.int64)
+        self._factor: Array = np.zeros(0)  # to today's unit
         self._described: Array = np.zeros(0, np.bool_)
+        self._entities: dict[Entity, bool] = {}  # was it told?
 
     # -- in ------------------------------------------------------------------------------------------------------
 
@@ -72,7 +87,12 @@ class IngestChain(InputChain):
         if not new:
             return
         config = self._config
-        found = [signal_of(series, config.scope_attributes) for series in new]
+        found = [signal_of(series, config.scope_attributes, rescaled=True) for series in new]
+        self._factor = np.append(self._factor, np.array([value_factor(series) for series in new]))
+        for series in new:
+            entity = entity_of(series.attributes, config.scope_attributes)
+            if entity not in self._entities:
+                self._entities[entity] = False
         self._signals.extend(found)
         self._ids = np.append(self._ids, np.array([signal.id for signal in found], np.uint64))
         parts = [partition_of(signal, config.signal_partitions) for signal in found]
@@ -98,14 +118,14 @@ class IngestChain(InputChain):
         late = self._lateness(self._claim[rows], message, time_us, self._window_us[series], out)
         start_us = columns.start_us[rows] if columns.start_us is not None else np.zeros(series.size, np.int64)
         self._has_start = self._has_start or columns.start_us is not None
-        self._histograms.update(
-            {
-                self._rows + i - rows.start: point
-                for i, point in columns.histograms.items()
-                if rows.start <= i < rows.stop
-            }
-        )
-        self._held.append((series, time_us, columns.value[rows], start_us, offsets[message], late))
+        factor, value = self._factor[series], columns.value[rows]
+        for i, point in columns.histograms.items():
+            if rows.start <= i < rows.stop:
+                self._histograms[self._rows + i - rows.start] = _rescaled(point, float(factor[i - rows.start]))
+                factor[i - rows.start] = 1.0  # its value is a count
+        if (factor != 1.0).any():
+            value = value * factor
+        self._held.append((series, time_us, value, start_us, offsets[message], late))
         self._rows += series.size
         out.count("points", "", int(series.size))
 
@@ -117,18 +137,30 @@ class IngestChain(InputChain):
             return out
         if self._progress_us - self._described_at_us > _DESCRIBE_AGAIN_US:
             self._described[:] = False
+            self._entities = dict.fromkeys(self._entities, False)
             self._described_at_us = self._progress_us
         columns = [np.concatenate(parts) for parts in zip(*self._held, strict=True)] if self._held else []
         target = self._out[columns[0]] if columns else np.empty(0, np.int64)
         for partition in range(self._config.signal_partitions):
             rows = np.flatnonzero(target == partition)
-            block = self._block([column[rows] for column in columns], rows)
+            block = self._block([column[rows] for column in columns], rows, self._news_of(partition))
             out.records.append(Produced("signals", signal_block.encode(block), partition=partition))
         self._held, self._histograms, self._rows, self._has_start = [], {}, 0, False
         self._covered = self._offset
         return out
 
-    def _block(self, columns: list[Array], rows: Array) -> SignalBlock:
+    def _news_of(self, partition: int) -> tuple[Entity, ...]:
+        """Entities that a partition has not been told of."""
+        partitions = self._config.signal_partitions
+        new = [
+            entity
+            for entity, told in self._entities.items()
+            if not told and workload_partition(entity.scope, entity.workload, partitions) == partition
+        ]
+        self._entities.update(dict.fromkeys(new, True))
+        return tuple(new)
+
+    def _block(self, columns: list[Array], rows: Array, entities: tuple[Entity, ...]) -> SignalBlock:
         if not rows.size:
             none = np.empty(0, np.int64)
             columns = [none, none, np.empty(0), none, none, np.empty(0, np.bool_)]
@@ -154,6 +186,7 @@ class IngestChain(InputChain):
             start_us=start_us if self._has_start else None,
             late=np.flatnonzero(late).astype(np.uint32) if late.any() else None,
             histograms=histograms,
+            entities=entities,
         )
 
     def _compact(self, series: Array) -> tuple[Array, Array]:
@@ -167,6 +200,10 @@ class IngestChain(InputChain):
         place = np.empty(len(self._signals), np.uint32)
         place[distinct] = np.arange(distinct.size, dtype=np.uint32)
         return distinct, place[series]
+
+
+def _rescaled(point: HistogramPoint, factor: float) -> HistogramPoint:
+    return point if factor == 1.0 else replace(point, sum=point.sum * factor, bounds=point.bounds * factor)
 
 
 def _keep(columns: PointColumns, mask: Array) -> None:

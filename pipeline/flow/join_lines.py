@@ -74,6 +74,8 @@ class LineJoinChain:
         """Keep a block's lines until their windows close; the greatest window end held."""
         ends = window_end(block.time_us, self._window_us)
         take = self._intake.fresh(block, ends, out)
+        for entity in block.entities:
+            self._made.know(entity)
         entities = np.array([self._entities.setdefault(each, len(self._entities)) for each in block.entities], np.int64)
         for end in np.unique(ends[take]).tolist():
             rows = np.flatnonzero(take & (ends == end))

@@ -95,6 +95,8 @@ class SpanJoinChain:
         take = self._intake.fresh(block, ends, out)
         if not take.any():
             return NO_TIME
+        for entity in block.entities:
+            self._made.know(entity)
         names = self._names.of(block)[block.shape[take]]
         rows = {name: getattr(block, name)[take] for name in _OF_SPANS}
         rows |= dict(zip(("workload", *_OF_NAMES), names.T, strict=True))

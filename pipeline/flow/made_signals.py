@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.codecs import signal_block
 from pipeline.flow.signal_writer import SignalWriter
-from pipeline.records import HistogramPoint, Kind, Produced, Signal
+from pipeline.records import Entity, HistogramPoint, Kind, Produced, Signal
 
 #: Windows for which a signal of which nothing comes is told to be 0, and a name is remembered.
 QUIET_WINDOWS = 60
@@ -45,6 +45,10 @@ class MadeSignals:
         known = self._known.setdefault(signal.id, _Known(signal, end_us))
         known.put_us = end_us
         self._write(signal, value, end_us)
+
+    def know(self, entity: Entity) -> None:
+        """Tell of an entity with the next window."""
+        self._writer.know(entity)
 
     def close(self, end_us: int) -> list[Produced]:
         """All of a window is put: zeros for the quiet ones, and the records to write."""

@@ -8,6 +8,7 @@ of windows that are closed already are passed over, as are policies heard before
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,15 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.codecs import anomaly_event, columns, policy_event, score_block, signal_block
+from pipeline.codecs import (
+    anomaly_event,
+    columns,
+    entity_event,
+    happening_event,
+    policy_event,
+    score_block,
+    signal_block,
+)
 from pipeline.flow.chain import UnreadableState
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
@@ -25,6 +34,8 @@ from pipeline.policies import LivePolicies, PolicyTable
 from pipeline.records import (
     NO_TIME,
     Anomaly,
+    Change,
+    Entity,
     LaterBlocks,
     Message,
     Output,
@@ -37,7 +48,8 @@ from pipeline.records import (
 from pipeline.scoring.scorer import Scorer
 from pipeline.scoring.table import PART_ROWS
 from pipeline.signals import rates
-from pipeline.signals.identity import scope_partition
+from pipeline.signals.identity import attributes_of, scope_partition
+from pipeline.topology.workloads import Workloads
 from pipeline.windows.tumbling import ClosedWindow, Pending, Rows
 
 Array = npt.NDArray[Any]
@@ -60,6 +72,7 @@ class ScoreChain:
         self._distributions = Distributions(self._scorer)
         self._intake = Intake(config.sources, config.lateness_us, punctual=config.join_shards())
         self._pending = Pending()
+        self._workloads = Workloads()
         self._sent = [0] * config.anomaly_partitions  # anomalies written, by partition
         self._told = NO_TIME
         self._saved_rows = 0  # signals that the last checkpoint kept knows
@@ -95,8 +108,24 @@ class ScoreChain:
     def _take(self, block: SignalBlock, out: Output) -> None:
         if block.described:
             self._describe(block.described, out)
+        for entity in block.entities:
+            self._see(entity, block.progress_us, out)
         if self._intake.accepts(block, out):
             self._intake.took(block, self._hold(block, out) if block.rows else NO_TIME)
+
+    def _see(self, entity: Entity, at_us: int, out: Output) -> None:
+        """Somebody sends telemetry: where from, and is it a new version?"""
+        news, change = self._workloads.see(entity, at_us)
+        if news:
+            out.records.append(Produced("topology", *entity_event.encode(entity, at_us)[::-1]))
+        if change is not None:
+            self._tell_change(replace(change, entity=attributes_of(entity)), entity.scope, out)
+
+    def _tell_change(self, change: Change, scope: str, out: Output) -> None:
+        partition = scope_partition(scope, self._config.anomaly_partitions)
+        value, headers = happening_event.encode(change, self._name, self._sent[partition])
+        self._sent[partition] += 1
+        out.records.append(Produced("anomalies", value, scope.encode("utf-8", "replace"), partition, headers))
 
     def _describe(self, signals: Sequence[Signal], out: Output) -> None:
         added = self._scorer.add_all(signals, lambda signal: self._config.window_of(signal.kind))
@@ -261,6 +290,8 @@ class ScoreChain:
             names.append(f"signals/{part}")
             if full or inside.stop > self._saved_rows:
                 blocks[f"signals/{part}"] = partial(_described, signals, inside)
+        names.append("workloads")
+        blocks["workloads"] = lambda: msgspec.msgpack.encode(self._workloads.dump())
         if self._distributions.any():
             names.append("distributions")
             blocks["distributions"] = self._distributions.dump
@@ -289,6 +320,7 @@ class ScoreChain:
                     self._scorer.table.load(name, columns.decode(snapshot.blocks[name])[1])
             self._scorer.restored(columns.decode(snapshot.blocks["pools"])[1])
             self._scorer.apply(self._policies.table)
+            self._workloads.load(msgspec.msgpack.decode(snapshot.blocks["workloads"]))
             if "distributions" in snapshot.names:
                 self._distributions.load(snapshot.blocks["distributions"])
         except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:

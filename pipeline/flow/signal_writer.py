@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeline.codecs import signal_block
-from pipeline.records import NO_TIME, HistogramPoint, Produced, Signal, SignalBlock
-from pipeline.signals.identity import partition_of
+from pipeline.records import NO_TIME, Entity, HistogramPoint, Produced, Signal, SignalBlock
+from pipeline.signals.identity import partition_of, workload_partition
 
 _DESCRIBE_AGAIN = 60  # messages after which a signal is described again
+_MOST_ENTITIES = 50_000  # whose telling is remembered
 _MOST_ROWS = 10_000  # in a message, so that its blocks stay below what a topic takes
 
 
@@ -43,6 +44,17 @@ class SignalWriter:
         self._records: list[Produced] = []
         self._progress_us = NO_TIME
         self._told: tuple[int, int, bool] | None = None
+        self._entities: list[list[Entity]] = [[] for _ in range(partitions)]
+        self._known: dict[Entity, None] = {}
+
+    def know(self, entity: Entity) -> None:
+        """Tell of an entity with the next message, unless it was told of late."""
+        if entity in self._known:
+            return
+        if len(self._known) >= _MOST_ENTITIES:
+            self._known.clear()
+        self._known[entity] = None
+        self._entities[workload_partition(entity.scope, entity.workload, self._partitions)].append(entity)
 
     def add(self, signal: Signal, time_us: int, value: float | HistogramPoint, start_us: int) -> None:
         """One value of a signal; a distribution for a signal of a histogram kind."""
@@ -88,6 +100,7 @@ class SignalWriter:
     def _message(self) -> None:
         first, self.number = self.number, self.number + 1
         self._records += [self._record(partition, held, first) for partition, held in enumerate(self._held)]
+        self._entities = [[] for _ in range(self._partitions)]
         self._held, self._rows = [_Held() for _ in range(self._partitions)], 0
 
     def _record(self, partition: int, held: _Held, start: int, *, idle: bool = False) -> Produced:
@@ -105,5 +118,6 @@ class SignalWriter:
             offset=np.full(len(held.signal), start, np.int64),
             start_us=np.array(held.start_us, np.int64),
             histograms=held.histograms,
+            entities=tuple(self._entities[partition]) if start < self.number else (),
         )
         return Produced("signals", signal_block.encode(block), partition=partition)

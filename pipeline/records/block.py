@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.records.entity import Entity
 from pipeline.records.points import HistogramPoint
 from pipeline.records.signal import Signal
 
@@ -18,7 +19,8 @@ class SignalBlock:
     ``end``. ``idle`` says that the source was read to its end and stayed silent. A block without rows only carries
     progress. Shapes: ``ids`` (signals,) uint64; (rows,): ``signal`` (index into ids), ``time_us``, ``value``,
     ``offset`` (of the message), ``start_us`` (or None); ``late`` lists rows that came after their window
-    by their own source's progress. ``described`` names signals not announced to this partition before.
+    by their own source's progress. ``described`` names signals not announced to this partition before,
+    ``entities`` who they are of, with versions and places.
     """
 
     source: str
@@ -35,6 +37,7 @@ class SignalBlock:
     start_us: npt.NDArray[np.int64] | None = None
     late: npt.NDArray[np.uint32] | None = None
     histograms: dict[int, HistogramPoint] = field(default_factory=dict)
+    entities: tuple[Entity, ...] = ()
 
     @property
     def rows(self) -> int:

@@ -134,11 +134,11 @@ def test_a_score_block_comes_back_as_it_was(rows: int) -> None:
 
 
 def test_a_block_of_another_kind_is_refused_by_name() -> None:
-    with pytest.raises(DamagedFrame, match="not a block of 'signals/1'"):
+    with pytest.raises(DamagedFrame, match="not a block of 'signals/2'"):
         signal_block.decode(score_block.encode(score_of(3)))
     with pytest.raises(DamagedFrame, match="not a block of 'scores/1'"):
         score_block.decode(signal_block.encode(histogram_block()))
-    with pytest.raises(DamagedFrame, match="not a block of 'signals/1'"):
+    with pytest.raises(DamagedFrame, match="not a block of 'signals/2'"):
         signal_block.decode(columns.encode(None, {}))
 
 

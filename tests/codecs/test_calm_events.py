@@ -421,6 +421,7 @@ def test_ids_and_types_without_end_are_refused() -> None:
     ):
         assert refused(value).startswith("huge_attribute: ")
 
+
 FORMS = [OWN, CLOUD_EVENT, WEBHOOK, CORE, NEW, {"kind": "List", "items": [CORE]}, {"type": "ADDED", "object": NEW}]
 
 

@@ -34,7 +34,8 @@ class Release:
 
     def is_in(self, transition: Transition) -> bool:
         """Whether the changed service is in this incident; of many members only the first are written out."""
-        return transition.rank(self) is not None or self.workload in transition.body["affected"]
+        affected = (str(entity).partition(" ")[0] for entity in transition.body["affected"])
+        return transition.rank(self) is not None or self.workload in affected
 
     def is_evidence(self, change: dict[str, Any]) -> bool:
         """Whether a change that an incident names is the deployment."""

@@ -1,0 +1,90 @@
+"""Workloads, their instances and versions, as telemetry shows them; a new version is a change, announced or not.
+
+Guarantee: what is told depends on the order of sightings alone. A version counts as new where the workload was known
+for a while with another one, and no instance began with it of late; of one rollout it is told once.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.records import US, Change, Entity
+
+#: A workload must have been known for so long before a version of it is new: at first all versions are.
+_KNOWN_US = 120 * US
+#: Instances that begin with a version within this time of each other belong to one rollout.
+_ROLLOUT_US = 600 * US
+#: Instances of a workload that are remembered, and workloads.
+_MOST_INSTANCES, _MOST_WORKLOADS = 1_000, 50_000
+
+_Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Workload:
+    first_us: int
+    instances: dict[str, str] = field(default_factory=dict)  # instance → its version, the newest last
+    begun_us: dict[str, int] = field(default_factory=dict)  # version → when an instance last began with it
+    newest: str = ""
+
+
+class Workloads:
+    """``see`` what blocks say of entities, in the order of the log."""
+
+    def __init__(self) -> None:
+        self._known: dict[_Key, _Workload] = {}
+
+    def see(self, entity: Entity, at_us: int) -> tuple[bool, Change | None]:
+        """An instance with a version: is it news, and is it the first of a rollout?"""
+        version = entity.version or _replicaset(entity)
+        known = self._known.get((entity.scope, entity.workload))
+        if known is None:
+            if len(self._known) >= _MOST_WORKLOADS:
+                del self._known[next(iter(self._known))]
+            known = self._known[entity.scope, entity.workload] = _Workload(at_us)
+        if known.instances.get(entity.instance) == version and entity.instance in known.instances:
+            return False, None
+        known.instances.pop(entity.instance, None)
+        known.instances[entity.instance] = version
+        if len(known.instances) > _MOST_INSTANCES:
+            del known.instances[next(iter(known.instances))]
+        return True, self._change(known, entity, version, at_us) if version else None
+
+    def _change(self, known: _Workload, entity: Entity, version: str, at_us: int) -> Change | None:
+        before, last_us = known.newest, known.begun_us.get(version)
+        known.begun_us[version] = at_us
+        if last_us is not None and at_us - last_us <= _ROLLOUT_US:
+            return None
+        known.newest = version
+        if not before or before == version or at_us - known.first_us < _KNOWN_US:
+            return None
+        parts = (entity.scope, entity.workload, version, str(at_us))
+        digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8)
+        return Change(
+            id=f"telemetry-{digest.hexdigest()}",
+            effective_us=at_us,
+            kind="deployment",
+            phase="started",
+            entity=(),
+            source="telemetry",
+            version=version,
+            before=before,
+            title=f"{entity.workload} began to run {version}, after {before}",
+        )
+
+    def dump(self) -> list[Any]:
+        return [
+            [*key, known.first_us, list(known.instances.items()), list(known.begun_us.items()), known.newest]
+            for key, known in self._known.items()
+        ]
+
+    def load(self, dumped: list[Any]) -> None:
+        self._known = {
+            (scope, workload): _Workload(first_us, dict(instances), dict(begun_us), newest)
+            for scope, workload, first_us, instances, begun_us, newest in dumped
+        }
+
+
+def _replicaset(entity: Entity) -> str:
+    """What stands for a version where none is told."""
+    return dict(entity.places).get("k8s.replicaset.name", "")
