@@ -54,7 +54,7 @@ kafka: .venv ## fetch Apache Kafka for the tests (Java 17 and Maven)
 	@.venv/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@.venv/bin/python -m pip check --disable-pip-version-check >/dev/null || { .venv/bin/python -m pip check; \
 		echo "The pins do not fit pyproject.toml: run make pins." >&2; exit 1; }
-	@.venv/bin/python -m pipeline.scoring.warm_up # compile the detectors, so that nobody waits for it later
+	@.venv/bin/python -m pipeline.flow.warm_up # compile the kernels, so that nobody waits for it later
 	@touch $@
 
 pins: ## pin the requirements anew after a change in pyproject.toml; the newest versions with UPGRADE=1

@@ -16,20 +16,21 @@ from pipeline.streams.embedded import EmbeddedBroker
 from tests.kafka import fetch
 from tests.kafka.server import KafkaServer
 
-#: Compiled kernels, and what they are compiled from.
-DETECTORS = Path(__file__).parent.parent / "detectors"
+#: Where compiled kernels are, with what they are compiled from.
+KERNELS = [Path(__file__).parent.parent / room for room in ("detectors", "pipeline/codecs", "pipeline/signals")]
 
 
 def pytest_configure() -> None:
     """Delete compiled kernels that are older than the newest source of any. Numba compares a cached kernel with its own
     file only, not with those of the kernels it calls, and would run the old ones."""
-    newest = max(source.stat().st_mtime for source in DETECTORS.glob("*.py"))
-    for cached in DETECTORS.glob("__pycache__/*.nb[ic]"):
-        try:
-            if cached.stat().st_mtime < newest:
-                cached.unlink()
-        except FileNotFoundError:
-            pass  # another run was faster
+    for room in KERNELS:
+        newest = max(source.stat().st_mtime for source in room.glob("*.py"))
+        for cached in room.glob("__pycache__/*.nb[ic]"):
+            try:
+                if cached.stat().st_mtime < newest:
+                    cached.unlink()
+            except FileNotFoundError:
+                pass  # another run was faster
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

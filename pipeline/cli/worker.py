@@ -32,10 +32,9 @@ def worker(
     logging.basicConfig(level=settings.worker.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("aiokafka", "faust", "mode"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(settings.worker.log_level)))
-    if "score" in settings.worker.roles:
-        from pipeline.scoring.warm_up import warm_up
+    from pipeline.flow.warm_up import warm_up
 
-        warm_up()
+    warm_up(settings.worker.roles)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         raise SystemExit(runner.run(_run(settings)))
 

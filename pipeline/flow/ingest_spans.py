@@ -17,7 +17,7 @@ from pipeline.flow.config import FlowConfig
 from pipeline.flow.input_chain import FULL_ROWS, InputChain, cuts, offsets_of
 from pipeline.records import Entity, Kind, Message, Output, Produced, SpanBlock, SpanColumns, SpanShape
 from pipeline.signals.identity import entity_of
-from pipeline.signals.masking import mask_lines
+from pipeline.signals.operations import without_ids
 
 Array = npt.NDArray[Any]
 
@@ -71,8 +71,7 @@ class SpanIngestChain(InputChain):
         scope = self._config.scope_attributes
         self._entities += [entity_of(each, scope) for each in self._codec.resources[len(self._entities) :]]
         new = self._codec.shapes[len(self._shapes) :]
-        names = [text.decode() for text in mask_lines([shape.operation for shape in new])] if new else []
-        self._shapes += [replace(shape, operation=name) for shape, name in zip(new, names, strict=True)]
+        self._shapes += [replace(shape, operation=without_ids(shape.operation)) for shape in new]
 
     def flush(self, *, idle: bool = False) -> Output:
         out = Output()

@@ -194,8 +194,8 @@ class SpanJoinChain:
         attributes = (("call.kind", edge_kind.value), ("peer", called))
         self._put_distribution("traces.call.duration", caller, attributes, found, end_us)
         edge = Edge(caller.scope, caller.workload, called, edge_kind, whole_us, whole_us, int(found.durations.count))
-        known = self._edges.get(edge.key, replace(edge, calls=0))
-        self._edges[edge.key] = replace(known, last_us=whole_us, calls=known.calls + edge.calls)
+        known = self._edges.get(edge.key)
+        self._edges[edge.key] = replace(known, last_us=whole_us, calls=known.calls + edge.calls) if known else edge
 
     def _put_distribution(
         self, name: str, entity: Entity, attributes: Attributes, found: Measured, end_us: int

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.flow.made_signals import OTHER
-from pipeline.records import Entity, Peer, SpanBlock
+from pipeline.records import Entity, Peer, SpanBlock, SpanKind
 
 #: What a span calls, by kind: how the workload is named that nobody sends spans of.
 _CALLED = {Peer.SERVICE: "service", Peer.DATABASE: "database", Peer.QUEUE: "queue"}
+
+_KINDS = tuple(kind.name.lower() for kind in SpanKind)
 
 
 @dataclass
@@ -42,7 +44,7 @@ class SpanNames:
         found = np.empty((len(block.shapes), 5), np.int64)
         for place, shape in enumerate(block.shapes):
             workload = workloads[shape.resource]
-            operation = self._operations.of((workload, shape.kind.name.lower(), shape.operation))
+            operation = self._operations.of((workload, _KINDS[shape.kind], shape.operation))
             peer = self._peers.of(f"{_CALLED[shape.peer_kind]}:{shape.peer}") if shape.peer_kind else -1
             found[place] = workload, operation, shape.kind, peer, shape.peer_kind
         return found

@@ -134,19 +134,24 @@ def _measured(
     ends = np.append(first[1:], group.size)
     seconds = np.add.reduceat(took_us, first) / 1e6
     failures = np.add.reduceat(failed.astype(np.int64), first)
-    bucket = traces.bucket_of(took_us)
-    for place, (begin, end) in enumerate(zip(first.tolist(), ends.tolist(), strict=True)):
-        durations = _distribution(bucket[begin:end], float(seconds[place]))
-        yield Measured((int(group[begin]),), durations, int(failures[place]))
+    spreads = _spreads(traces.bucket_of(took_us), first, ends)
+    columns = (group[first], ends - first, seconds, failures)
+    for spread, number, count, total, bad in zip(spreads, *(column.tolist() for column in columns), strict=True):
+        yield Measured((number,), HistogramPoint(float(count), total, *spread), bad)
 
 
-def _distribution(bucket: npt.NDArray[np.int64], seconds: float) -> HistogramPoint:
-    """From the lowest bucket that holds anything to the highest, with the bound below and +inf."""
-    low, high = int(bucket.min()), int(bucket.max())
-    counts = np.bincount(bucket - low, minlength=high - low + 1).astype(np.float64)
-    bounds = _BOUNDS[low : high + 1]
-    if low > 0:
-        bounds, counts = np.concatenate([_BOUNDS[low - 1 : low], bounds]), np.concatenate([[0.0], counts])
-    if not np.isinf(bounds[-1]):
-        bounds, counts = np.append(bounds, np.inf), np.append(counts, 0.0)
-    return HistogramPoint(float(bucket.size), seconds, bounds, counts)
+def _spreads(
+    bucket: npt.NDArray[np.int64], first: npt.NDArray[np.intp], ends: npt.NDArray[np.intp]
+) -> Iterator[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """Bounds and counts of each group, whose buckets are ``bucket[first:end]``: from the lowest bucket that holds
+    anything to the highest, with the bound below and +inf. All groups lie one after the other in one array."""
+    low, high = np.minimum.reduceat(bucket, first), np.maximum.reduceat(bucket, first)
+    begins = np.maximum(low - 1, 0)
+    sizes = np.minimum(high + 1, traces.BUCKETS - 1) - begins + 1
+    places = np.cumsum(sizes)
+    shift = places - sizes - begins  # place of a group's bucket in the array, less its number
+    counts = np.bincount(bucket + np.repeat(shift, ends - first), minlength=int(places[-1])).astype(np.float64)
+    bounds = _BOUNDS[np.arange(places[-1]) - np.repeat(shift, sizes)]
+    bounds[places - 1] = np.inf
+    for begin, end in zip((places - sizes).tolist(), places.tolist(), strict=True):
+        yield bounds[begin:end], counts[begin:end]

@@ -10,6 +10,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 
 from pipeline.records import Entity, Kind, Series, Signal
@@ -165,6 +166,7 @@ def attributes_of(entity: Entity) -> Attributes:
     return tuple(sorted((name, value) for name, value in found.items() if value))
 
 
+@lru_cache(maxsize=65_536)
 def made_signal(name: str, unit: str, kind: Kind, entity: Entity, attributes: Attributes) -> Signal:
     """A signal that we make ourselves, of an entity's workload: its instance and version do not count."""
     parts = ("made", name, unit, kind.value, entity.scope, entity.workload, *chain(*attributes))
@@ -190,6 +192,7 @@ def partition_of(signal: Signal, partitions: int) -> int:
     return workload_partition(signal.scope, signal.workload, partitions)
 
 
+@lru_cache(maxsize=65_536)
 def workload_partition(scope: str, workload: str, partitions: int) -> int:
     """The same for all that belongs to a workload."""
     return zlib.crc32(f"{scope}|{workload}".encode("utf-8", "surrogatepass")) % partitions

@@ -15,6 +15,7 @@ import contextlib
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -374,11 +375,13 @@ class ShardService(Service):
     async def _restore(self, partitions: list[TopicPartition]) -> None:
         states = {partition: self._state_of(partition) for partition in partitions}
         live = await state_topic.read_live(self.settings, set(states.values()))
+        left = Counter(states.values())  # inputs of several topics have one state partition
         self._shards.clear()
         for partition, state in states.items():
             name = f"{partition.topic}/{partition.partition}"
             chain = self.stage.chain(partition.topic, partition.partition)
-            records = live.pop(state)
+            left[state] -= 1
+            records = live[state] if left[state] else live.pop(state)
             snapshot = checkpoints.newest(name, records)
             if snapshot is not None:
                 chain.restore(snapshot)

@@ -38,13 +38,14 @@ def test_the_broker_says_where_it_is_what_it_forgets_and_what_a_worker_needs() -
         assert f"CALMSTREAM_BROKER__IDEMPOTENCE=if-available calmstream worker --bootstrap {bootstrap}" in running.out
         assert "created  calm.points" in running.out
         checked = invoke({}, "topics", "check", "--bootstrap", bootstrap)
-        assert (checked.returncode, checked.stdout) == (0, f"All 12 topics are as they should be on {bootstrap}.\n")
+        assert (checked.returncode, checked.stdout) == (0, f"All 22 topics are as they should be on {bootstrap}.\n")
         wrong = invoke({"CALMSTREAM_TOPICS__PARTITIONS": "8"}, "topics", "check", "--bootstrap", bootstrap)
         assert wrong.returncode == 3
         assert "calm.signals: it has 4 partitions and 8 are expected\n  → to keep it, set" in wrong.stderr
         described = invoke({}, "topics", "describe", "--bootstrap", bootstrap)
         assert described.returncode == 0
-        assert "calm.score.state" in described.stdout
+        for topic in ("calm.events", "otlp_spans", "calm.log-templates", "calm.join-spans.state", "calm.score.state"):
+            assert topic in described.stdout
         assert running.stop(signal.SIGTERM) == 0
         assert "Traceback" not in running.err
 

@@ -3,9 +3,16 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pipeline.codecs.registry import InputCodec, input_codec
+from pipeline.codecs.registry import (
+    HAPPENING_CODECS,
+    INPUT_CODECS,
+    LINE_CODECS,
+    SPAN_CODECS,
+    InputCodec,
+    input_codec,
+)
 from pipeline.codecs.series_table import Limits
-from pipeline.records import PointColumns, Series
+from pipeline.records import DecodedEvents, PointColumns, Rejection, Series
 from tests.codecs.otlp_sent import Sent
 
 #: The time of every Kafka record, in milliseconds.
@@ -40,6 +47,17 @@ def decoded(codec: InputCodec | str, *values: bytes | str | None) -> tuple[Point
         strict=True,
     )
     return columns, [Row(*row) for row in rows]
+
+
+def taken(format_name: str, *values: bytes | str | None) -> tuple[int, list[Rejection]]:
+    """How many points, lines, spans, events or changes there are in messages of any format, and what is refused."""
+    messages = [sent(value) for value in values]
+    for codecs in (INPUT_CODECS, LINE_CODECS, SPAN_CODECS):
+        if format_name in codecs:
+            columns = codecs[format_name](Limits()).decode(messages)
+            return columns.message.size, columns.rejections
+    found = HAPPENING_CODECS[format_name](Limits()).decode(messages)
+    return len(found.events if isinstance(found, DecodedEvents) else found.changes), found.rejections
 
 
 def refusals(columns: PointColumns) -> list[tuple[int, str, bool]]:

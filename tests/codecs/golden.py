@@ -74,6 +74,57 @@ _REQUEST = _field(1, _RESOURCE + _field(2, _field(2, _METRIC)))
 #: A request with its length before it, twice.
 CLOUDWATCH_OTLP = 2 * (_varint(len(_REQUEST)) + _REQUEST)
 
+#: What Fluent Bit's kafka output writes of a container's line, with the kubernetes filter before it.
+FLUENT_BIT = (
+    b'{"@timestamp":1767225600.25,"stream":"stderr",'
+    b'"log":"{\\"level\\":\\"warn\\",\\"msg\\":\\"payment of order 4711 is slow\\"}\\n",'
+    b'"kubernetes":{"pod_name":"cart-7d4b9c5f6-x2x9z","namespace_name":"shop","container_name":"cart","host":"node-1",'
+    b'"docker_id":"c1","labels":{"app.kubernetes.io/name":"cart","app.kubernetes.io/version":"1.4.2",'
+    b'"pod-template-hash":"7d4b9c5f6"}}}'
+)
+PLAIN_TEXT = (
+    b"2026-01-01 00:00:00,250 ERROR [main] com.acme.Cart - cannot pay order 4711\n"
+    b"java.lang.IllegalStateException: no card\n"
+    b"\tat com.acme.Cart.pay(Cart.java:17)\n"
+    b"2026-01-01 00:00:01,000 INFO [main] com.acme.Cart - again\n"
+)
+#: A span as Jaeger writes it with the encoding json (jsonpb: bytes are base64).
+JAEGER = (
+    b'{"traceId":"AAECAwQFBgcICQoLDA0ODw==","spanId":"AQIDBAUGBwg=","operationName":"GET /cart",'
+    b'"references":[{"traceId":"AAECAwQFBgcICQoLDA0ODw==","spanId":"ycrLzM3Oz9A="}],"flags":1,'
+    b'"startTime":"2026-01-01T00:00:00Z","duration":"0.012500s",'
+    b'"tags":[{"key":"span.kind","vStr":"server"},{"key":"http.response.status_code","vType":"INT64","vInt64":"200"}],'
+    b'"process":{"serviceName":"cart","tags":[{"key":"hostname","vStr":"node-1"}]}}'
+)
+EVENT = (
+    b'{"ts":"2026-01-01T00:00:00Z","type":"backup.failed","entity":{"service.name":"db"},"severity":"ERROR",'
+    b'"text":"disk full","attributes":{"attempt":3}}'
+)
+CHANGE = (
+    b'{"ts":"2026-01-01T00:00:00Z","kind":"deployment","phase":"finished","id":"deploy-17",'
+    b'"entity":{"service.name":"cart"},"version":"1.4.2","before":"1.4.1","author":"alice"}'
+)
+
+_SERVICE = _field(1, _attribute(1, "service.name", _text("cart")))
+_TRACE_ID, _SPAN_ID = bytes(range(16)), bytes(range(1, 9))
+_LOG_RECORD = (
+    b"\x09\x00\x00\xfa\xed\x51\x72\x86\x18"  # time_unix_nano: 1767225600 s, little-endian
+    + b"\x10\x0d"  # severity_number: 13, WARN
+    + _field(5, _text("payment of order 4711 is slow"))
+    + _field(9, _TRACE_ID)
+)
+OTLP_LOGS = _field(1, _SERVICE + _field(2, _field(2, _LOG_RECORD)))
+_SPAN = (
+    _field(1, _TRACE_ID)
+    + _field(2, _SPAN_ID)
+    + _field(5, b"GET /cart")
+    + b"\x30\x02"  # kind: server
+    + b"\x39\x00\x00\xfa\xed\x51\x72\x86\x18"  # start_time_unix_nano: 1767225600 s
+    + b"\x41\x00\x58\x41\xe6\x5f\x72\x86\x18"  # end_time_unix_nano: 1767225660 s
+    + b"\x7a\x02\x18\x02"  # status: error
+)
+OTLP_SPANS = _field(1, _SERVICE + _field(2, _field(2, _SPAN)))
+
 GOLDEN: Mapping[str, bytes] = {
     "json_points": b'{"ts": 1767225600.5, "name": "queue.depth", "value": 4, "attributes": {"service.name": "cart"}}',
     "otlp_metrics": _REQUEST,
@@ -82,4 +133,11 @@ GOLDEN: Mapping[str, bytes] = {
     "telegraf_json": TELEGRAF,
     "cloudwatch_json": CLOUDWATCH,
     "cloudwatch_otlp": CLOUDWATCH_OTLP,
+    "otlp_logs": OTLP_LOGS,
+    "fluent_bit": FLUENT_BIT,
+    "plain_text": PLAIN_TEXT,
+    "otlp_spans": OTLP_SPANS,
+    "jaeger_spans": JAEGER,
+    "events": EVENT,
+    "changes": CHANGE,
 }

@@ -1,4 +1,5 @@
-"""What holds for every input format: no bytes do harm, and a message becomes what it becomes whatever came before."""
+"""What holds for every input format of points: no bytes do harm, and a message becomes what it becomes whatever came
+before. Every input format of any kind has a golden message, which is read whole."""
 
 from typing import get_args
 
@@ -7,26 +8,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.codecs.registry import INPUT_CODECS, input_codec
+from pipeline.codecs.registry import HAPPENING_CODECS, INPUT_CODECS, LINE_CODECS, SPAN_CODECS, input_codec
 from pipeline.codecs.series_table import Limits
 from pipeline.settings import Format
 from pipeline.streams.topic_table import INPUTS
-from tests.codecs.decoding import decoded, fate
+from tests.codecs.decoding import decoded, fate, taken
 from tests.codecs.golden import GOLDEN
 
-every_format = pytest.mark.parametrize("name", GOLDEN)
+every_format = pytest.mark.parametrize("name", INPUT_CODECS)
 DEEP = b"[" * 100_000
 
 
 def test_every_format_is_a_setting_has_a_row_in_the_topic_table_and_a_golden_message() -> None:
-    assert set(get_args(Format)) == INPUT_CODECS.keys() == INPUTS.keys() == GOLDEN.keys()
+    codecs = [*INPUT_CODECS, *LINE_CODECS, *SPAN_CODECS, *HAPPENING_CODECS]
+    assert list(get_args(Format)) == codecs == list(GOLDEN)
+    assert INPUTS.keys() == GOLDEN.keys()
 
 
-@every_format
+@pytest.mark.parametrize("name", GOLDEN)
 def test_the_golden_message_is_read_whole(name: str) -> None:
-    columns, rows = decoded(name, GOLDEN[name])
-    assert rows
-    assert columns.rejections == []
+    number, rejections = taken(name, GOLDEN[name])
+    assert number
+    assert rejections == []
 
 
 @every_format

@@ -1,4 +1,4 @@
-"""What holds for every format of traces: it is in the registry, no bytes do harm, and what came before changes nothing."""
+"""What holds for every format of traces: it is in the registry, no bytes do harm, what came before changes nothing."""
 
 import pytest
 from hypothesis import given, settings

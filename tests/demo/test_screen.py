@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
-from pipeline.demo.judge import Check, Transition
 from pipeline.demo.screen import Screen
+from pipeline.demo.transitions import Check, Transition
 
 WRITE = {
     "signal": {

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pipeline.settings import Format, Settings, load
-from tests.codecs.decoding import decoded
+from tests.codecs.decoding import taken
 from tests.codecs.golden import GOLDEN
 from tests.docs.pages import DOCS, code, rows, section, unquoted
 
@@ -48,9 +48,9 @@ def test_the_example_of_a_format_is_the_message_that_the_tests_send(name: str) -
     (heading,) = re.findall(rf"^## .*: `{name}`$", TEXT, re.MULTILINE)
     example = re.findall(r"^```(?:json|text)\n(.*?)^```$", section(PAGE, heading), re.MULTILINE | re.DOTALL)
     assert [text.strip().encode() for text in example] == [GOLDEN[name].strip()]
-    columns, found = decoded(name, example[0])
+    found, rejections = taken(name, example[0])
     assert found
-    assert not columns.rejections
+    assert not rejections
 
 
 def test_every_reason_on_the_page_is_explained_in_operations() -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
 from jsonschema import Draft202012Validator
 
 from pipeline.codecs import anomaly_event, incident_event
 from pipeline.policies import DetectorPolicy
-from pipeline.records import US, Anomaly, Incident, Kind, Member, Produced, Signal
+from pipeline.records import US, Anomaly, Change, Event, Happened, Incident, Kind, Member, Produced, Signal
+from tests.codecs.test_happening_event import CHANGES, EVENTS
 from tests.flow.line import CONFIG, START, Line
 
 FOLDER = Path(__file__).parents[2] / "docs/schema"
@@ -75,6 +77,21 @@ def test_both_events_name_a_signal_the_same_way() -> None:
         assert SCHEMAS["anomaly"]["$defs"][part] == SCHEMAS["incident"]["$defs"][part]
 
 
+def test_every_kind_of_signal_is_in_the_schemas() -> None:
+    for name in ("anomaly", "incident"):
+        assert SCHEMAS[name]["$defs"]["signal"]["properties"]["kind"]["enum"] == list(Kind)
+
+
+@pytest.mark.parametrize("name", ["event", "change"])
+def test_an_incident_shows_what_happened_as_it_is_sent_and_to_whom(name: str) -> None:
+    sent = json.loads((FOLDER / f"{name}.json").read_text())["$defs"][name]["properties"]
+    assert [*sent, "workload", "instance"] == list(SCHEMAS["incident"]["$defs"][name]["properties"])
+    for member in ("kind", "phase"):
+        if member in sent:
+            shown = SCHEMAS["incident"]["$defs"][name]["properties"][member]["enum"]
+            assert [*shown, None] == sent[member]["enum"]
+
+
 def test_every_emitted_anomaly_is_as_the_schema_says() -> None:
     bodies = [json.loads(record.value or b"") for record in emitted()[0]]
     assert {body["transition"] for body in bodies} == {"opened", "updated", "ended"}
@@ -104,7 +121,8 @@ def test_every_emitted_incident_is_a_cloud_event() -> None:
         assert headers["content-type"] == "application/json"
 
 
-def test_numbers_that_are_not_known_are_null() -> None:
+def incident_of(*happened: Happened) -> Incident:
+    """An incident of one anomaly of which no number is known."""
     nan = math.nan
     signal = Signal(1, "a", "", Kind.GAUGE, "default", "unknown", "", ())
     us = START * US
@@ -114,8 +132,32 @@ def test_numbers_that_are_not_known_are_null() -> None:
     incident = Incident(
         "inc-" + "0" * 24, 1, "opened", "default", "warning", "t", us, us, us, None, 5.0, (member,), 1, 0, ("a",), "x/1"
     )
-    validate("anomaly", json.loads(anomaly_event.encode(anomaly, "signals/0", 0)[0]))
+    changes = tuple(each for each in happened if isinstance(each.what, Change))
+    events = tuple(each for each in happened if isinstance(each.what, Event))
+    return replace(incident, changes=changes, events=events)
+
+
+def test_numbers_that_are_not_known_are_null() -> None:
+    incident = incident_of()
+    validate("anomaly", json.loads(anomaly_event.encode(incident.members[0].anomaly, "signals/0", 0)[0]))
     validate("incident", json.loads(incident_event.encode(incident)[0]))
+
+
+@given(EVENTS, CHANGES)
+def test_every_event_and_change_fits_into_an_incident(event: Event, change: Change) -> None:
+    incident = incident_of(
+        Happened(event, "default", "service:cart", "cart-1"), Happened(change, "default", "service:a")
+    )
+    body = json.loads(incident_event.encode(incident)[0])
+    validate("incident", body)
+    assert [(one["id"], one["workload"], one["instance"]) for one in (*body["events"], *body["changes"])] == [
+        (event.id, "service:cart", "cart-1"),
+        (change.id, "service:a", ""),
+    ]
+    with pytest.raises(AssertionError, match="workload"):
+        validate("incident", body | {"events": [{**body["events"][0], "workload": ""}]})
+    with pytest.raises(AssertionError, match="workload"):
+        validate("incident", body | {"changes": [{k: v for k, v in body["changes"][0].items() if k != "workload"}]})
 
 
 def test_the_schema_refuses_an_anomaly_that_has_ended_without_an_end() -> None:
@@ -135,6 +177,8 @@ def test_the_schema_refuses_an_anomaly_that_has_ended_without_an_end() -> None:
         {"state": "resolved"},
         {"members": []},
         {"severity": None},
+        {"changes": None},
+        {"events": [{}]},
     ],
     ids=json.dumps,
 )

@@ -53,16 +53,27 @@ async def names(broker: BrokerProcess, prefix: str) -> list[str]:
 
 
 def test_a_checkpoint_topic_has_as_many_partitions_as_what_its_role_reads() -> None:
-    counts = {"calm.points": 3, "theirs-calm.metrics": 12, "calm.signals": 8, "calm.anomalies": 2}
+    counts = {
+        "calm.points": 3,
+        "theirs-calm.metrics": 12,
+        "calm.signals": 8,
+        "calm.logs": 6,
+        "calm.spans": 7,
+        "calm.anomalies": 2,
+    }
     planned = partitions(topics.plan(settings_for(topics={"partitions": 5, "partitions_by_topic": counts})))
     assert planned == {
         **counts,
+        "calm.topology": 5,
+        "calm.log-templates": 5,
         "calm.scores": 5,
         "calm.incidents": 5,
         "calm.incidents.state": 5,
         "calm.control": 1,
         "calm.dead-letter": 5,
         "calm.ingest.state": 12,
+        "calm.join-logs.state": 6,
+        "calm.join-spans.state": 7,
         "calm.score.state": 8,
         "calm.correlate.state": 2,
     }
@@ -72,8 +83,12 @@ def test_state_is_compacted_and_the_rest_is_deleted_by_age() -> None:
     planned = topics.plan(settings_for())
     assert {spec.name for spec in planned if spec.cleanup == "compact"} == {
         "calm.control",
+        "calm.topology",
+        "calm.log-templates",
         "calm.incidents.state",
         "calm.ingest.state",
+        "calm.join-logs.state",
+        "calm.join-spans.state",
         "calm.score.state",
         "calm.correlate.state",
     }
@@ -83,7 +98,14 @@ def test_state_is_compacted_and_the_rest_is_deleted_by_age() -> None:
 def test_whatever_a_role_reads_is_kept_for_ten_times_the_greatest_age_of_its_checkpoint() -> None:
     planned = topics.plan(settings_for(state={"max_state_age_seconds": 1_000_000}))
     read = {spec.name: spec for spec in planned if spec.least_retention_ms}
-    assert set(read) == {"calm.points", "theirs-calm.metrics", "calm.signals", "calm.anomalies"}
+    assert set(read) == {
+        "calm.points",
+        "theirs-calm.metrics",
+        "calm.logs",
+        "calm.spans",
+        "calm.signals",
+        "calm.anomalies",
+    }
     assert all(int(spec.configs["retention.ms"]) == spec.least_retention_ms == 10**10 for spec in read.values())
 
 
@@ -103,6 +125,10 @@ def test_with_three_replicas_two_must_have_what_is_acknowledged() -> None:
         (
             {"topics": {"partitions_by_topic": {"calm.score.state": 8}}},
             "as many partitions as calm.signals; leave it out",
+        ),
+        (
+            {"topics": {"partitions_by_topic": {"calm.join-logs.state": 8}}},
+            "as many partitions as calm.logs; leave it out",
         ),
         ({"topics": {"partitions_by_topic": {"calm.control": 2}}}, "calm.control always has 1 partition; leave it out"),
         ({"topics": {"partitions_by_topic": {"calm.ingest.state": 8}}}, "as many partitions as inputs; leave it out"),

@@ -179,6 +179,26 @@ def test_dumping_and_loading_in_between_changes_nothing(
     assert second.dump() == whole.dump()
 
 
-@pytest.mark.parametrize("name", ["in/0", "never/heard"])
-def test_nothing_is_applied_of_a_source_at_first(name: str) -> None:
-    assert two_sources().applied(name) == 0
+@pytest.mark.parametrize("name", ["in/0", "in/1"])
+def test_nothing_is_applied_of_an_expected_source_at_first(name: str) -> None:
+    progress = two_sources()
+    assert progress.applied(name) == 0
+    assert progress.accepts(name, 0)
+    assert not progress.accepts(name, 3)
+
+
+def test_a_source_that_nobody_expects_is_taken_from_where_it_is_first_seen() -> None:
+    progress = two_sources()
+    assert progress.applied("never/heard") is None
+    assert progress.accepts("never/heard", 17)
+    progress.advance("never/heard", 18, NO_TIME, idle=False)
+    assert progress.applied("never/heard") == 18
+    assert progress.accepts("never/heard", 18)
+    assert not progress.accepts("never/heard", 19)
+
+
+def test_where_an_unexpected_source_stands_is_kept_over_a_restart() -> None:
+    before, after = two_sources(), two_sources()
+    before.advance("never/heard", 18, NO_TIME, idle=False)
+    after.load(before.dump())
+    assert after.applied("never/heard") == 18

@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -50,8 +51,11 @@ class Shop:
         for process in begun.values():
             await process.serve()
 
-    async def deploy(self, deployment: Deployment) -> None:
-        """Replace a service: the new process is made ready, the old one ends in order, the new one serves."""
+    async def deploy(self, deployment: Deployment) -> float:
+        """Replace a service: the new process is made ready, the old one ends in order, the new one serves.
+
+        Returns when the old one was told to end, in seconds since the epoch.
+        """
         new = await self._begin(deployment.service, deployment.version, deployment.fault)
         try:
             await new.answer(READY)
@@ -59,8 +63,10 @@ class Shop:
             await new.stop()
             raise
         old, self._running[deployment.service] = self._running[deployment.service], new
+        at = time.time()
         await old.stop()
         await new.serve()
+        return at
 
     def check(self) -> None:
         """Raises DemoFailed when a service has ended."""

@@ -94,7 +94,6 @@ async def _serve(runner: web.AppRunner, door: socket.socket, told: asyncio.Strea
         return
     await web.SockSite(runner, door).start()
     print(SERVING, flush=True)
-    log.info("version serves on port %d", door.getsockname()[1])
     closed = asyncio.create_task(_closed(told, end))
     await end.wait()
     closed.cancel()

@@ -43,7 +43,7 @@ class Visit:
 def next_visit(dice: random.Random) -> Visit:
     """What the next shopper does."""
     kind = dice.choices(list(_VISITS), list(_VISITS.values()))[0]
-    shopper, product = f"s{dice.randrange(_SHOPPERS)}", 1 + dice.randrange(PRODUCTS)
+    shopper, product = 1 + dice.randrange(_SHOPPERS), 1 + dice.randrange(PRODUCTS)
     if kind == "home":
         return Visit("GET", "/")
     if kind == "product":

@@ -139,17 +139,15 @@ class _Story:
         self._held = []
         began = time.time()
         if options.deploy:
-            await self._replace(bad, "deployed")
-            screen.line(f"{time.time() - began:5.1f} s  deployed, and announced on {self._changes}")
+            began = await self._replace(bad, "deployed")
+            screen.line(f"  0.0 s  it replaces {bad.before}, and is announced on {self._changes}")
         else:
-            screen.line("  0.0 s  not deployed: a run without a change")
+            screen.line("  0.0 s  it is not deployed: a run without a change")
         release = Release(bad, began, began)
         found = await self._found(release)
-        undone = time.time()
-        if options.deploy:
-            await self._replace(bad.undone(), "rolledback")
+        undone = await self._replace(bad.undone(), "rolledback") if options.deploy else time.time()
         release = Release(bad, began, undone)
-        screen.line(f"{time.time() - began:5.1f} s  rolled back" + ("" if found else ", and no incident named it"))
+        screen.line(f"{undone - began:5.1f} s  rolled back" + ("" if found else ", and no incident named it"))
         if found:
             await self._resolved(release)
         self._tell_others(release)
@@ -222,13 +220,13 @@ class _Story:
     def _changes(self) -> str:
         return self._watch.stack.settings.topic("changes")
 
-    async def _replace(self, deployment: Deployment, predicate: Predicate) -> None:
-        shop = self._open()[0]
-        at = time.time()
-        await shop.deploy(deployment)
+    async def _replace(self, deployment: Deployment, predicate: Predicate) -> float:
+        """Deploy and announce it; returns when the process was replaced."""
+        at = await self._open()[0].deploy(deployment)
         key, value, headers = announcement(deployment, predicate, at)
         async with writer(self._watch.stack.settings) as producer:
             await producer.send_and_wait(self._changes, value, key=key, headers=headers)
+        return at
 
     def _open(self) -> tuple[Shop, Shoppers]:
         assert self._shop is not None, "the shop was not started"

@@ -49,4 +49,4 @@ class Deployment:
 
 
 #: Nothing calls less than payment does, and shoppers never see it: two calls away from them.
-BAD = Deployment("payment", "1.5.0", VERSIONS["payment"], Fault(delay_seconds=0.3, error_share=0.3))
+BAD = Deployment("payment", "1.5.0", VERSIONS["payment"], Fault(delay_seconds=1.0, error_share=0.3))

@@ -9,8 +9,8 @@ import psutil
 import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, MetricsData
 
-from pipeline.demo import host
-from pipeline.demo.host import CpuUse, Host
+from pipeline.demo.machine import host
+from pipeline.demo.machine.host import CpuUse, Host
 from pipeline.signals.identity import signal_of
 from tests.codecs.otlp_sent import decode
 

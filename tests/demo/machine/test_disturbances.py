@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import psutil
 import pytest
 
-from pipeline.demo.disturbances import BURNER, WRITER, Disturbance, Kind
+from pipeline.demo.machine.disturbances import BURNER, WRITER, Disturbance, Kind
 from pipeline.demo.failure import DemoFailed
 
 
@@ -51,7 +51,7 @@ async def test_a_process_that_ended_is_said_by_name(disturbance: Disturbance) ->
 
 @pytest.mark.parametrize("role", ["burner", "writer"])
 def test_it_ends_when_its_input_closes_even_at_work(role: str) -> None:
-    command = [sys.executable, "-m", "pipeline.demo.disturber", role]
+    command = [sys.executable, "-m", "pipeline.demo.machine.disturber", role]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin is not None
         assert child.stdout is not None

@@ -1,11 +1,12 @@
-"""The judge of the demo, on timelines: a disturbance from t = 100 to 110, and what was received when."""
+"""The judge of the machine's demo, on timelines: a disturbance from t = 100 to 110, and what was received when."""
 
 from collections.abc import Sequence
 
 import pytest
 
-from pipeline.demo import judge
-from pipeline.demo.judge import Sought, Transition, Trial
+from pipeline.demo.machine import judge
+from pipeline.demo.machine.judge import Sought, Trial
+from pipeline.demo.transitions import Transition, within_reach
 from pipeline.records import US, iso
 
 BURNER = Trial("demo-burner", Sought("host/7", "process.cpu.time"), began=100.0, ended=110.0)
@@ -102,10 +103,10 @@ def test_each_disturbance_is_judged_by_itself() -> None:
 
 def test_an_anomaly_that_begins_soon_after_an_open_incident_would_join_it() -> None:
     transitions = [told(107, "opened", CPU, onset=100)]
-    assert judge.within_reach(transitions, onset=112, join_seconds=12)
-    assert not judge.within_reach(transitions, onset=112.5, join_seconds=12)
+    assert within_reach(transitions, onset=112, join_seconds=12)
+    assert not within_reach(transitions, onset=112.5, join_seconds=12)
 
 
 def test_no_anomaly_joins_an_incident_that_has_resolved() -> None:
     transitions = [told(107, "opened", CPU, onset=100), told(108, "resolved", CPU, onset=100)]
-    assert not judge.within_reach(transitions, onset=109, join_seconds=12)
+    assert not within_reach(transitions, onset=109, join_seconds=12)
