@@ -15,7 +15,7 @@ SOURCE_ONLY := $(SOURCE_ONLY_$(shell uname -m))
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input --no-compile
 WHEELS := --require-hashes --only-binary :all:
 
-.PHONY: help demo test check bench kafka pins clean .venv
+.PHONY: help demo test check bench fuzz kafka pins clean .venv
 
 help: ## say what can be made
 	@grep -hE '^[a-z.]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z.]+):.*## /  make \1\t/' | expand -t 16
@@ -33,6 +33,9 @@ check: .venv ## lint, format and types
 
 bench: .venv ## measure: all, or one with ONLY=name
 	@.venv/bin/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
+
+fuzz: .venv ## fuzz every codec with atheris (pip install atheris), SECONDS=30 each, or one with ONLY=format
+	@.venv/bin/python -m tests.fuzz --seconds $(or $(SECONDS),30) $(if $(ONLY),--only $(ONLY))
 
 kafka: .venv ## fetch Apache Kafka for the tests (Java 17 and Maven)
 	@.venv/bin/python -m tests.kafka.fetch

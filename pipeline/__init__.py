@@ -2,24 +2,31 @@
 
 The way of the data, and the rooms that it passes (folders of this package; ``detectors/`` stands beside it)::
 
-    producers ──► calm.points  otlp_metrics                                             Kafka, in
-                       │
+    producers ──► calm.points  otlp_metrics    otlp_logs  otlp_spans    calm.events  calm.changes   Kafka, in
+                       │                            │                        │
       ingest           │   codecs/   bytes → records        signals/  who emits it, where it belongs
-                       ▼
-                  calm.signals           columnar blocks of raw values, by workload    ◄── policies of calm.control
-                       │
-      score            │   windows/  event time, watermark  signals/  rates, distributions
+                       │                            ▼                        │
+                       │                   calm.logs  calm.spans             ├────────────────────┐
+                       │                            │                        │ counts             │ events,
+      join             │   signals/  lines → templates, spans → operations, calls                 │ changes
+                       │   topology/ who calls whom ──► calm.topology   calm.log-templates        │
+                       ▼                            ▼                        ▼                    │
+                  calm.signals     columnar blocks of raw values, by workload    ◄── policies of calm.control
+                       │                                                                          │
+      score            │   windows/  event time, watermark  signals/  rates, distributions        │
                        │   scoring/  windows → detectors/ → scores → anomalies, by the policy of each signal
-                       ▼
-                  calm.scores   calm.anomalies
+                       │   topology/ new versions of a workload are changes too                   │
+                       ▼                                                                          │
+                  calm.scores   calm.anomalies   ◄────────────────────────────────────────────────┘
                        │
-      correlate        │   incidents/  anomalies that belong together, opened … resolved
+      correlate        │   incidents/  anomalies that belong together, opened … resolved, with the changes
+                       │               and events that may have to do with them as evidence
                        ▼
                   calm.incidents   calm.incidents.state                                 Kafka, out
 
     records/      the frozen values that all of them exchange
     policies/     what people decide: detector policy, matchers
-    flow/         one pure chain per role (ingest, score, correlate): messages in, records and counts out
+    flow/         one pure chain per role (ingest, join, score, correlate): messages in, records and counts out
     streams/      all Kafka and Faust: topics, the shard service that runs the chains, workers, brokers
     replay/       the same chains over files or a stretch of Kafka
     evaluation/   what detection is worth, on labelled data

@@ -14,7 +14,7 @@ from pipeline.settings import load
 def worker(
     config: Annotated[Path | None, typer.Option(help="YAML file with the configuration.")] = None,
     roles: Annotated[
-        str | None, typer.Option(help="Roles to run, with commas: ingest,score,correlate (default all).")
+        str | None, typer.Option(help="Roles to run, with commas: ingest,join,score,correlate (default all).")
     ] = None,
     bootstrap: Annotated[str | None, typer.Option(help="Address of the Kafka broker, host:port.")] = None,
 ) -> None:

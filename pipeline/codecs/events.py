@@ -13,7 +13,7 @@ from pipeline.codecs.happening_rows import HappeningRows
 from pipeline.codecs.line_rows import MOST_BYTES
 from pipeline.codecs.moments import moment_us
 from pipeline.codecs.series_table import BadPoint, Limits
-from pipeline.records import DecodedEvents, Event, Message
+from pipeline.records import DecodedEvents, Event, Message, record_time_us
 
 _TEXTS = ("text", "message", "summary", "description")
 
@@ -31,7 +31,7 @@ class Events:
             try:
                 for sent in cloud_events.read(message):
                     for found in _opened(sent):
-                        self._add(rows, number, found, max(message.timestamp, 0) * 1000)
+                        self._add(rows, number, found, max(record_time_us(message), 0))
             except BadPoint as error:
                 rows.refuse(number, error)
         return DecodedEvents(rows.found, rows.rejections(), rows.counts())

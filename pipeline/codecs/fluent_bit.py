@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from pipeline.codecs import json_line, severity
 from pipeline.codecs.described import flat, lenient, object_at, text_at, text_of
@@ -20,7 +21,7 @@ from pipeline.codecs.line_rows import LineRows
 from pipeline.codecs.moments import moment_us
 from pipeline.codecs.resource_table import ResourceTable
 from pipeline.codecs.series_table import BadPoint, Limits
-from pipeline.records import LineColumns, Message
+from pipeline.records import LineColumns, Message, record_time_us
 from pipeline.records.signal import Attributes
 
 _NOTHING = msgspec.Raw(b"")
@@ -93,17 +94,18 @@ class FluentBit:
         self._table.begin_batch()
         rows = LineRows()
         records, owner = self._records.read(messages, rows)
+        held = np.bincount(owner, minlength=len(messages)).tolist()
         for record, number in zip(records, owner.tolist(), strict=True):
             try:
-                self._add(rows, number, messages[number], record)
+                self._add(rows, number, messages[number], record, alone=held[number] == 1)
             except BadPoint as error:
                 rows.refuse(number, error)
         return rows.lines()
 
-    def _add(self, rows: LineRows, number: int, message: Message, record: _Record) -> None:
+    def _add(self, rows: LineRows, number: int, message: Message, record: _Record, *, alone: bool) -> None:
         time_us = _time_us(record, message)
         resource = self._table.number(_key(record))
-        body, level = _line(record, message)
+        body, level = _line(record, message if alone else None)
         rows.add(number, resource, time_us, level, body, _trace_id(record.trace_id))
 
     def _read_resource(self, key: _Key) -> Attributes:
@@ -120,21 +122,22 @@ class FluentBit:
 
 def _time_us(record: _Record, message: Message) -> int:
     stamp = record.date if record.stamp is None else record.stamp
-    return message.timestamp * 1000 if stamp is None else moment_us(stamp, "@timestamp")
+    return record_time_us(message) if stamp is None else moment_us(stamp, "@timestamp")
 
 
-def _line(record: _Record, message: Message) -> json_line.Line:
+def _line(record: _Record, whole: Message | None) -> json_line.Line:
+    """``whole`` is the message where the record stands alone in it."""
     level = record.severity_number()
     if not level and record.journal_priority is not None:
         level = severity.of_level(record.journal_priority)
     text = record.log or record.text() or record.journal_message
     if not isinstance(text, str):
-        text = text_of(text) if text else _others(message)
+        text = text_of(text) if text else _others(whole) if whole else ""
     return json_line.read(text.strip(), level)
 
 
 def _others(message: Message) -> str:
-    """A record without a line: its members. Only known to be one object where it stands alone in its message."""
+    """A record without a line that stands alone in its message: its members."""
     try:
         found = msgspec.json.decode(message.value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

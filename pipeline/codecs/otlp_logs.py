@@ -15,7 +15,7 @@ from pipeline.codecs.otlp_log_events import JSON, MARKS, PROTOBUF, LogEvents, Lo
 from pipeline.codecs.otlp_log_schema import read_logs
 from pipeline.codecs.resource_table import ResourceTable
 from pipeline.codecs.series_table import BadPoint, Limits
-from pipeline.records import LineColumns, Message
+from pipeline.records import LineColumns, Message, record_time_us
 from pipeline.records.lines import ERROR
 from pipeline.records.signal import Attributes
 
@@ -58,7 +58,7 @@ class OtlpLogs:
     def _add_message(self, rows: LineRows, number: int, message: Message) -> None:
         is_json, found = read_logs(message.value)
         value = message.value or b""
-        received_us = max(message.timestamp, 0) * 1000
+        received_us = max(record_time_us(message), 0)
         has_exceptions, marked = _EXCEPTION_MARK in value, any(mark in value for mark in MARKS)
         form = JSON if is_json else PROTOBUF
         events = LogEvents(rows, number, self._limits)

@@ -21,7 +21,7 @@ from pipeline.codecs.described import lenient, names_entity
 from pipeline.codecs.line_rows import MOST_BYTES, LineRows
 from pipeline.codecs.resource_table import ResourceTable
 from pipeline.codecs.series_table import BadPoint, Limits
-from pipeline.records import LineColumns, Message
+from pipeline.records import LineColumns, Message, record_time_us
 from pipeline.records.signal import Attributes
 
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,62}(?:/[A-Za-z][\w.-]{0,62})?")
@@ -63,7 +63,7 @@ class PlainText:
         if not message.value or message.value.isspace():
             raise BadPoint("empty", "the message has no value; send a line of text")
         text = message.value.decode(errors="replace").strip("\r\n\0")
-        received_us = message.timestamp * 1000
+        received_us = record_time_us(message)
         attributes = tuple([(name, value) for name, value in message.headers if names_entity(name) and value])
         trace_id = _trace_id(message)
         for leading in _lines(text, received_us):

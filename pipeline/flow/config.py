@@ -36,7 +36,8 @@ class FlowConfig:
     resolve_us: int = 30 * US
 
     def window_of(self, kind: Kind) -> int:
-        """Length of the windows of signals of this kind."""
+        """Length of the windows of signals of this kind; shares are told with the distributions beside them."""
+        kind = Kind.HISTOGRAM_DELTA if kind is Kind.SHARE else kind
         return self.window_us_by_kind.get(kind, self.window_us)
 
     def join_shards(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pipeline.flow.chain import UnreadableState
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
-from pipeline.records import NO_TIME, US, Message, Output, Rejection, Snapshot, window_end
+from pipeline.records import NO_TIME, US, Message, Output, Rejection, Snapshot, record_time_us, window_end
 
 Array = npt.NDArray[Any]
 
@@ -44,7 +44,7 @@ class InputChain:
     ) -> tuple[Array, Array]:
         """Rows whose time is too far from their Kafka record's, of bool, which are refused; and for all rows how far
         event time is with them: a time ahead of its record's claims no more than that."""
-        written = np.array([each.timestamp for each in messages], np.int64) * 1000
+        written = np.array([record_time_us(each) for each in messages], np.int64)
         record_us = written[message] if message.size else np.empty(0, np.int64)
         ahead = time_us - record_us
         future, past = ahead > self._config.max_future_us, ahead < -self._config.max_past_us

@@ -22,6 +22,9 @@ from pipeline.records import Message, Output, Signal
 _EXPLAINED: Mapping[str, str] = {
     "not_finite": "a value is NaN or infinite; leave such points out",
     "no_recorded_value": "a point says itself that no value was recorded",
+    "text_field": "a field is a text, which cannot be watched; fields with numbers and booleans are taken",
+    "histogram_bucket": "a bucket of a histogram, which cannot be put together; its _count and _sum are taken",
+    "no_container": "a sum over containers, or a pod's pause container; each container is taken by itself",
     "late": "newer points came before it: its window had ended and the allowed lateness had passed",
 }
 

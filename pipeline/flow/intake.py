@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.records import NO_TIME, Output
+from pipeline.records import NO_TIME, Output, window_end
 from pipeline.windows.progress import Progress
 
 Array = npt.NDArray[Any]
@@ -38,10 +38,17 @@ class Block(Protocol):
 
 
 class Intake:
-    """``closed_us``: windows that end at or before it are closed; beyond the watermark right after a restore."""
+    """``closed_us``: windows that end at or before it are closed; beyond the watermark right after a restore.
 
-    def __init__(self, sources: Iterable[str], lateness_us: int, punctual: Iterable[str] = ()) -> None:
+    With ``rest_us``, the length of a window, the window of the newest event time is complete as soon as all sources say
+    that nothing comes for now: who reads what we write does not wait for us then, and what we tell later is too late.
+    """
+
+    def __init__(
+        self, sources: Iterable[str], lateness_us: int, punctual: Iterable[str] = (), rest_us: int = 0
+    ) -> None:
         self._progress = Progress(sources, lateness_us, punctual)
+        self._rest_us = rest_us
         self.closed_us = NO_TIME
         self._offset = 0
         self._before: tuple[int, list[Any]] = (0, self._progress.dump())
@@ -60,6 +67,16 @@ class Intake:
         """The message at this offset of our log is looked at now."""
         self._before = offset, self._progress.dump()
         self._offset = offset + 1
+
+    def ends(self, time_us: Array) -> Array:
+        """Ends of the windows of ``rest_us`` in which rows count: what comes for the newest window that is complete
+        counts in the next one."""
+        ends = window_end(time_us, self._rest_us)
+        passed = (ends <= self.watermark_us) & (ends > self.watermark_us - self._rest_us)
+        return np.where(passed, self._end_of(self.watermark_us), ends)
+
+    def _end_of(self, time_us: int) -> int:
+        return (time_us // self._rest_us + 1) * self._rest_us
 
     def accepts(self, block: Block, out: Output) -> bool:
         """False, and counted, when a block would leave a gap."""
@@ -95,6 +112,8 @@ class Intake:
     def took(self, block: Block, held_us: int) -> None:
         """A block is taken in; ``held_us`` is the greatest window end of its rows that wait."""
         self._progress.advance(block.source, block.end, block.progress_us, idle=block.idle)
+        if self._rest_us and self.idle and (reached_us := self._progress.reached_us) > NO_TIME:
+            self._progress.complete(self._end_of(reached_us))
         if held_us > self.closed_us:
             self._waiting.append((held_us, *self._before))
 

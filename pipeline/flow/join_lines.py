@@ -20,7 +20,7 @@ from pipeline.flow.dead_letter import dead_letter
 from pipeline.flow.intake import Intake
 from pipeline.flow.made_signals import MadeSignals
 from pipeline.flow.templates import Templates
-from pipeline.records import NO_TIME, Entity, Kind, LineBlock, Message, Output, Snapshot, window_end
+from pipeline.records import NO_TIME, Entity, Kind, LineBlock, Message, Output, Snapshot
 
 Array = npt.NDArray[Any]
 
@@ -46,7 +46,7 @@ class LineJoinChain:
     def __init__(self, partition: int, config: FlowConfig) -> None:
         self._name = f"logs/{partition}"
         self._window_us = config.window_of(Kind.DELTA)
-        self._intake = Intake(config.line_sources, config.lateness_us)
+        self._intake = Intake(config.line_sources, config.lateness_us, rest_us=self._window_us)
         self._made = MadeSignals(self._name, partition, config.signal_partitions, self._window_us)
         self._templates = Templates(self._name, config.anomaly_partitions)
         self._held: dict[int, list[_Lines]] = {}  # window end → lines of blocks
@@ -65,14 +65,15 @@ class LineJoinChain:
                 topic, _, partition = self._name.rpartition("/")
                 out.records.append(dead_letter(message, topic, partition, "undecodable", str(error)))
                 continue
+            rested = self._intake.idle
             if self._intake.accepts(block, out):
                 self._intake.took(block, self._hold(block, out) if block.rows else NO_TIME)
-            self._close(out)
+            self._close(out, woke=rested and not self._intake.idle)
         return out
 
     def _hold(self, block: LineBlock, out: Output) -> int:
         """Keep a block's lines until their windows close; the greatest window end held."""
-        ends = window_end(block.time_us, self._window_us)
+        ends = self._intake.ends(block.time_us)
         take = self._intake.fresh(block, ends, out)
         for entity in block.entities:
             self._made.know(entity)
@@ -96,18 +97,19 @@ class LineJoinChain:
 
     # -- windows -------------------------------------------------------------------------------------------------
 
-    def _close(self, out: Output) -> None:
-        """Mine and tell every window that the watermark has passed, in order."""
+    def _close(self, out: Output, *, woke: bool) -> None:
+        """Mine and tell every window that the watermark has passed, in order; of those in which nobody waited for us
+        only the ones that hold lines."""
         watermark = self._intake.watermark_us
-        while (end := self._next_end()) is not None and end <= watermark:
+        while (end := self._next_end(held=woke)) is not None and end <= watermark:
             self._tell(end, out)
             self._intake.closed(end)
         if watermark > NO_TIME:
             self._intake.closed(watermark)
 
-    def _next_end(self) -> int | None:
-        """The next window of which there is something to tell."""
-        if self._made.any():
+    def _next_end(self, *, held: bool) -> int | None:
+        """The next window of which there is something to tell; of those that hold lines, if you like."""
+        if self._made.any() and not held:
             return max(self._intake.closed_us // self._window_us * self._window_us, 0) + self._window_us
         return min(self._held, default=None)
 

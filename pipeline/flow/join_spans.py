@@ -32,7 +32,6 @@ from pipeline.records import (
     Produced,
     Snapshot,
     SpanBlock,
-    window_end,
 )
 from pipeline.records.signal import Attributes
 from pipeline.signals import calls, traces
@@ -61,7 +60,7 @@ class SpanJoinChain:
         self._window_us = config.window_of(Kind.HISTOGRAM_DELTA)
         # event time until a trace is taken as whole
         self._wait_us = max(-(-config.trace_wait_us // self._window_us), 1) * self._window_us
-        self._intake = Intake(config.span_sources, config.lateness_us)
+        self._intake = Intake(config.span_sources, config.lateness_us, rest_us=self._window_us)
         self._names = SpanNames()
         self._made = MadeSignals(self._name, partition, config.signal_partitions, self._window_us)
         self._operations = BoundedNames(config.limits.max_operations, self._window_us)
@@ -84,14 +83,15 @@ class SpanJoinChain:
                 topic, _, partition = self._name.rpartition("/")
                 out.records.append(dead_letter(message, topic, partition, "undecodable", str(error)))
                 continue
+            rested = self._intake.idle
             if self._intake.accepts(block, out):
                 self._intake.took(block, self._hold(block, out) if block.rows else NO_TIME)
-            self._close(out)
+            self._close(out, woke=rested and not self._intake.idle)
         return out
 
     def _hold(self, block: SpanBlock, out: Output) -> int:
-        """Keep a block's spans by the window in which they ended; until when they are needed."""
-        ends = window_end(block.end_us, self._window_us)
+        """Keep a block's spans by the window in which they ended; the greatest window end held."""
+        ends = self._intake.ends(block.end_us)
         take = self._intake.fresh(block, ends, out)
         if not take.any():
             return NO_TIME
@@ -105,14 +105,15 @@ class SpanJoinChain:
             inside = ends == end
             self._held.setdefault(end, []).append({name: column[inside] for name, column in rows.items()})
         out.count("spans", "", int(take.sum()))
-        return int(ends.max()) + 2 * self._wait_us
+        return int(ends.max())
 
     # -- windows -------------------------------------------------------------------------------------------------
 
-    def _close(self, out: Output) -> None:
-        """Tell every window that the watermark has passed, in order."""
+    def _close(self, out: Output, *, woke: bool) -> None:
+        """Tell every window that the watermark has passed, in order; of those in which nobody waited for us only the
+        ones that spans need."""
         watermark = self._intake.watermark_us
-        while (end := self._next_end()) is not None and end <= watermark:
+        while (end := self._next_end(held=woke)) is not None and end <= watermark:
             self._tell(end, out)
             self._told_us = end
             done = end - 2 * self._wait_us
@@ -120,10 +121,12 @@ class SpanJoinChain:
             for old in [old for old in self._held if old <= done]:
                 del self._held[old]
                 self._distinct.pop(old, None)
+        if woke and self._told_us > NO_TIME:
+            self._told_us = max(self._told_us, watermark // self._window_us * self._window_us)
 
-    def _next_end(self) -> int | None:
-        """The next window of which there is something to tell."""
-        if self._made.any():
+    def _next_end(self, *, held: bool) -> int | None:
+        """The next window of which there is something to tell; of those that spans need, if you like."""
+        if self._made.any() and not held:
             return self._told_us + self._window_us
         ends = [at for end in self._held for at in (end, end + self._wait_us) if at > self._told_us]
         return min(ends, default=None)

@@ -77,7 +77,7 @@ OUTPUTS: tuple[Row, ...] = (
     Row("signals", "workload", "columnar block of raw values", "delete", _DAY, MAX_RECORD_BYTES, read_from_state=True),
     Row("logs", "workload", "columnar block of log lines", "delete", 6 * _HOUR, MAX_RECORD_BYTES, read_from_state=True),
     Row("spans", "trace", "columnar block of spans", "delete", 6 * _HOUR, MAX_RECORD_BYTES, read_from_state=True),
-    Row("topology", "edge", "JSON: who calls whom", "compact"),
+    Row("topology", "edge or instance", "JSON: who calls whom, and who runs where", "compact"),
     Row("log-templates", "scope|workload|template", "JSON: a template of log lines, with examples", "compact"),
     Row("scores", "workload", "columnar block of scored windows", "delete", 6 * _HOUR, MAX_RECORD_BYTES),
     Row("anomalies", "scope", "JSON", "delete", 7 * _DAY, read_from_state=True),

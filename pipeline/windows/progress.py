@@ -45,6 +45,15 @@ class Progress:
         """Have all expected sources said that they are idle?"""
         return all(self._sources[name].idle for name in self._expected)
 
+    @property
+    def reached_us(self) -> int:
+        """The greatest event time that any expected source told of."""
+        return max((self._sources[name].progress_us for name in self._expected), default=NO_TIME)
+
+    def complete(self, until_us: int) -> None:
+        """Everything up to then counts as complete, whatever the sources said."""
+        self._watermark_us = max(self._watermark_us, until_us)
+
     def applied(self, name: str) -> int | None:
         """Offsets of the source below this are applied; None when any may come."""
         return self._sources.get(name, _UNEXPECTED).applied

@@ -21,6 +21,7 @@ from tests.benchmarks import (
     normal_stretches,
     restore,
     throughput,
+    traces,
 )
 from tests.benchmarks.run import Run, RunFailed, started
 from tests.kafka.fetch import Unavailable
@@ -43,6 +44,7 @@ FIGURES = (
     *cold_start.FIGURES,
     *logs.FIGURES,
     *decode.FIGURES,
+    *traces.FIGURES,
 )
 
 
@@ -73,6 +75,7 @@ def measure(wanted: set[str], repeats: int) -> None:
             cold_start.figures(run, wanted)
             logs.figures(run, wanted)
             decode.figures(run, wanted)
+            traces.figures(run, wanted)
     if on_kafka := wanted.intersection(ON_KAFKA):
         with started(repeats, with_kafka=True) as run:
             _on_kafka(run, on_kafka)

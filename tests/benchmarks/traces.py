@@ -11,9 +11,10 @@ import statistics
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
 
 from pipeline.codecs.otlp_span_encode import resource_spans, span, traces_request
 from pipeline.codecs.otlp_spans import OtlpSpans
@@ -50,18 +51,21 @@ def figures(run: Run, wanted: set[str]) -> None:
     decoded = [codec.decode(batch) for batch in batches]
     spans = sum(columns.span.size for columns in decoded)
     plain = [row for batch in batches for row in plain_rows(batch)]
-    found = {name: 0 for name in ("ingest", "join", "codec", "plain_join")}
-    taken: dict[str, list[float]] = {name: [] for name in found}
+    taken: dict[str, list[float]] = defaultdict(list)
+
+    def timed(name: str, work: Callable[[], Any]) -> Any:
+        start = time.thread_time()
+        done = work()
+        taken[name].append(time.thread_time() - start)
+        return done
+
     for _ in range(run.repeats + 1):  # the first one compiles
-        blocks: list[bytes] = []
-        taken["codec"].append(_seconds(lambda: [codec.decode(batch) for batch in batches]))
-        taken["ingest"].append(_seconds(lambda: blocks.extend(ingested(Decoded(codec, decoded), batches))))
-        joins: list[SpanJoinChain] = []
-        taken["join"].append(_seconds(lambda: joins.append(joined(blocks))))
-        plainly: list[Calls] = []
-        taken["plain_join"].append(_seconds(lambda: plainly.append(joined_plainly(plain)[1])))
-        if (ours := calls_of(joins[0])) != plainly[0]:
-            raise RunFailed(f"{SPANS}: the calls are not those of the plain join: {ours - plainly[0]}")
+        timed("codec", lambda: [codec.decode(batch) for batch in batches])
+        blocks = timed("ingest", lambda: ingested(Decoded(codec, decoded), batches))
+        join = timed("join", partial(joined, blocks))
+        _, calls = timed("plain_join", lambda: joined_plainly(plain))
+        if calls_of(join) != calls:
+            raise RunFailed(f"{SPANS}: the calls are not those of the plain join")
     median = {name: statistics.median(times[1:]) for name, times in taken.items()}
     ours = median["ingest"] + median["join"]
     run.emit(
@@ -136,12 +140,6 @@ def joined_plainly(spans: Sequence[Plain]) -> tuple[dict[tuple[str, str], tuple[
     return red, calls
 
 
-def _seconds(work: Callable[[], Any]) -> float:
-    start = time.thread_time()
-    work()
-    return time.thread_time() - start
-
-
 # -- spans ----------------------------------------------------------------------------------------------------------
 
 
@@ -169,7 +167,9 @@ def _messages() -> Iterator[tuple[int, bytes]]:
 
 
 def _message(service: int, spans: list[Span]) -> bytes:
-    return traces_request(resource_spans({"service.name": f"s{service}", "service.instance.id": f"s{service}-1"}, spans))
+    return traces_request(
+        resource_spans({"service.name": f"s{service}", "service.instance.id": f"s{service}-1"}, spans)
+    )
 
 
 def _trace(rng: random.Random, at_us: int) -> Iterator[tuple[int, Span]]:
@@ -204,8 +204,6 @@ def _trace(rng: random.Random, at_us: int) -> Iterator[tuple[int, Span]]:
 
 def plain_rows(batch: Sequence[Record]) -> Iterator[Plain]:
     """The spans of messages as plain tuples."""
-    from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
-
     for message in batch:
         for resource in TracesData.FromString(message.value).resource_spans:
             service = f"service:{resource.resource.attributes[0].value.string_value}"

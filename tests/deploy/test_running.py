@@ -127,7 +127,8 @@ def exported(worker: WorkerProcess) -> dict[str, str]:
 
 def labels_of(sample: str) -> set[str]:
     """The labels of a metric of ours, by the name of one of its samples."""
-    for metric in vars(Telemetry()).values():
+    of_ours = vars(Telemetry()).values()
+    for metric in [one for found in of_ours for one in (found.values() if isinstance(found, dict) else [found])]:
         for family in metric.describe() if hasattr(metric, "describe") else ():
             suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
             if sample in [f"{family.name}{suffix}" for suffix in suffixes]:

@@ -1,13 +1,16 @@
 """``docs/operations.md`` has every endpoint, exit code, metric, reason and alert, and nothing else."""
 
 import re
+from collections.abc import Iterator
+from typing import get_args
 
 import yaml
 from prometheus_client import Metric
 
 from pipeline import app
-from pipeline.settings import Settings
+from pipeline.settings import Role, Settings
 from pipeline.streams.exits import Exit
+from pipeline.streams.topic_table import OUTPUTS
 from pipeline.telemetry import Telemetry
 from tests.docs.pages import DOCS, rows, section, unquoted
 
@@ -32,8 +35,20 @@ def test_every_exit_code_is_on_the_page() -> None:
 def test_every_metric_is_on_the_page_with_its_type_and_labels() -> None:
     table = [row for row in rows(section(PAGE, "## Metrics")) if len(row) == 4]
     assert [(unquoted(name), kind, labels) for name, kind, labels, _ in table] == [
-        described(metric) for metric in vars(Telemetry()).values() if hasattr(metric, "describe")
+        described(metric) for metric in metrics_of(Telemetry())
     ]
+
+
+def metrics_of(telemetry: Telemetry) -> Iterator[Metric]:
+    for found in vars(telemetry).values():
+        for metric in found.values() if isinstance(found, dict) else [found]:
+            if hasattr(metric, "describe"):
+                yield metric
+
+
+def test_every_role_and_every_topic_that_we_write_is_on_the_page() -> None:
+    cells = first_cells("## Roles and topics")
+    assert cells == [*get_args(Role), *(Settings().topic(row.name) for row in OUTPUTS)]
 
 
 def described(metric: Metric) -> tuple[str, str, str]:
@@ -56,6 +71,8 @@ def counted(sources: str) -> set[str]:
         r'Rejection\(\w+, "(\w+)"',
         r'count\("(?:drop|notice)", "(\w+)"',
         r'dropped\["(\w+)"\]',
+        r'dropped=\{"(\w+)"',
+        r'\("((?:bad|no)_\w+)", "',
         r'drops\.labels\([\w.]+, "(\w+)"\)',
     )
     return {reason for form in forms for reason in re.findall(form, sources)}

@@ -5,6 +5,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from pipeline.codecs.registry import input_codec
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.ingest import IngestChain
@@ -30,6 +32,11 @@ def point(ts: float = NOW, name: str = "a", value: Any = 1, **more: Any) -> dict
     return {"ts": ts, "name": name, "value": value, "attributes": {"service.name": "shop"}} | more
 
 
+def prometheus(name: str, value: str = "1", **labels: str) -> bytes:
+    named = {"__name__": name, "job": "kubelet", **labels}
+    return json.dumps({"labels": named, "name": name, "timestamp": "2023-11-14T22:13:20Z", "value": value}).encode()
+
+
 def inspect(*values: Any) -> list[Fate]:
     inspector = InputInspector("json_points", CONFIG)
     return [inspector.inspect(Sent(json.dumps(value).encode(), offset)) for offset, value in enumerate(values)]
@@ -50,6 +57,26 @@ def test_a_rejected_message_says_why() -> None:
     assert fate.accepted.total() == 0
     assert list(fate.rejected) == ["undecodable"]
     assert fate.rejected["undecodable"].startswith("not a JSON point, an array of points or NDJSON")
+
+
+@pytest.mark.parametrize(
+    ("format_name", "value", "reason"),
+    [
+        ("influx_line", b'cpu,host=web-1 usage=1,mode="rw"', "text_field"),
+        (
+            "telegraf_json",
+            b'{"fields":{"a":1,"mode":"rw"},"name":"disk","tags":{},"timestamp":1700000000}',
+            "text_field",
+        ),
+        ("prometheus_json", prometheus("http_seconds_bucket", le="0.5"), "histogram_bucket"),
+        ("prometheus_json", prometheus("container_cpu_usage_seconds_total", namespace="shop", pod="a"), "no_container"),
+        ("prometheus_json", prometheus("up", value="NaN"), "not_finite"),
+    ],
+)
+def test_what_has_no_dead_letter_is_explained_too(format_name: str, value: bytes, reason: str) -> None:
+    fate = InputInspector(format_name, CONFIG).inspect(Sent(value))
+    assert list(fate.rejected) == [reason]
+    assert len(fate.rejected[reason]) > 20
 
 
 def test_a_message_may_be_rejected_in_part() -> None:

@@ -6,7 +6,6 @@ import os
 import tarfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -60,7 +59,9 @@ def rows() -> tuple[Row, ...]:
             if member.name.endswith("_trace.csv") and (file := archive.extractfile(member)):
                 lines = csv.reader(io.TextIOWrapper(file, encoding="utf-8"))
                 next(lines)
-                found += [Row(*line[:5], int(line[5]), int(line[6])) for line in lines]
+                found += [
+                    Row(line[0], line[1], line[2], line[3], line[4], int(line[5]), int(line[6])) for line in lines
+                ]
     return tuple(sorted(found, key=lambda row: (row.end_ns, row.span)))
 
 
@@ -143,6 +144,3 @@ def test_the_graph_and_its_calls_are_those_of_an_offline_join() -> None:
 
 def test_it_does_not_matter_how_spans_are_cut_into_messages() -> None:
     assert joined(in_a_message=3)[0] == joined(in_a_message=5000)[0]
-
-
-_ = replace

@@ -18,7 +18,7 @@ from pipeline.codecs.series_table import Limits
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
 from pipeline.records import Message, Output
-from tests.fuzz.otlp_contents import holds_nothing
+from tests.fuzz.emptiness import holds_nothing
 from tests.fuzz.seeds import CODECS, SECONDS
 
 SOURCE = "fuzzed/3"

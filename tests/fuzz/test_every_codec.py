@@ -1,4 +1,4 @@
-"""Every codec in the registry, with damaged and hostile messages: nothing is raised, nothing is lost, nothing explodes."""
+"""Every codec of the registry gets damaged and hostile messages: nothing is raised, lost, or out of proportion."""
 
 import random
 import sys

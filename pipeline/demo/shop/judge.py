@@ -61,7 +61,7 @@ def judge(release: Release, transitions: Sequence[Transition]) -> list[Check]:
         (
             f"resolved at most {RESOLVE_WITHIN_SECONDS:g} s after the rollback",
             seconds(resolved),
-            at_most(resolved, RESOLVE_WITHIN_SECONDS),
+            resolved is not None and 0 <= resolved <= RESOLVE_WITHIN_SECONDS,
         ),
     ]
     return [Check(f"{service} {version}", what, seen, passed) for what, seen, passed in verdicts]

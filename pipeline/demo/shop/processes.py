@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipeline.demo.failure import DemoFailed
 from pipeline.demo.leash import leashed
-from pipeline.demo.shop.service import READY, SERVE, SERVING, Order
+from pipeline.demo.shop.service import READY, SERVE, SERVING, STOPPED, Order
 from pipeline.demo.shop.town import LOOPBACK, VERSIONS, Deployment, Fault
 
 _ANSWER_SECONDS = 30.0
@@ -31,7 +31,7 @@ class Shop:
         self._bootstrap = bootstrap
         self._seed = seed
         self._closing = ExitStack()
-        self._doors = {name: self._closing.enter_context(_door()) for name in VERSIONS}
+        self._doors = {name: self._closing.enter_context(open_door()) for name in VERSIONS}
         self._running: dict[str, _Process] = {}
 
     @property
@@ -52,7 +52,7 @@ class Shop:
             await process.serve()
 
     async def deploy(self, deployment: Deployment) -> float:
-        """Replace a service: the new process is made ready, the old one ends in order, the new one serves.
+        """Replace a service: the new process is made ready, the old one finishes, the new one serves.
 
         Returns when the old one was told to end, in seconds since the epoch.
         """
@@ -64,8 +64,9 @@ class Shop:
             raise
         old, self._running[deployment.service] = self._running[deployment.service], new
         at = time.time()
-        await old.stop()
+        await old.retire()
         await new.serve()
+        await old.stop()
         return at
 
     def check(self) -> None:
@@ -146,6 +147,11 @@ class _Process:
         if (code := self._started().returncode) is not None:
             raise DemoFailed(f"the service {self._order.name} ended with code {code}; {self._log_end()}")
 
+    async def retire(self) -> None:
+        """Finish what is being answered; its last telemetry is sent when this returns."""
+        self._started().terminate()
+        await self.answer(STOPPED)
+
     async def stop(self) -> None:
         if (child := self._child) is None:
             return
@@ -168,7 +174,8 @@ class _Process:
         return "\n".join(["the end of its log:", *text])
 
 
-def _door() -> socket.socket:
+def open_door() -> socket.socket:
+    """A listening socket on a free port of loopback, for a child to inherit."""
     door = socket.create_server((LOOPBACK, 0), backlog=_BACKLOG)
     door.set_inheritable(True)
     return door

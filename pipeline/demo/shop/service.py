@@ -1,8 +1,8 @@
 """One service of the shop as a process: ``python -m pipeline.demo.shop.service '{"name": "cart", …}'``.
 
-Guarantee: it says ``ready`` when everything but its door is open, opens the door (a listening socket that it was given)
-when told ``serve``, and ends, with what it was doing answered and its telemetry sent, on SIGTERM or when its standard
-input closes, which happens when the demo ends, in whatever way.
+Guarantee: it says ``ready`` when everything but its door is open, and opens the door (a listening socket that it was
+given) when told ``serve``. It ends on SIGTERM or when its standard input closes, which happens when the demo ends, in
+whatever way; ``stopped`` says that what it was doing is answered and its telemetry sent.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from pipeline.demo.shop.serving import Caller, log, measuring
 from pipeline.demo.shop.telemetry import Identity, Telemetry
 from pipeline.demo.shop.town import ENVIRONMENT, Fault
 
-READY, SERVE, SERVING = "ready", "serve", "serving"
+READY, SERVE, SERVING, STOPPED = "ready", "serve", "serving", "stopped"
 _FINISH_SECONDS = 2.0  # for requests that are being answered when it ends
 
 ROUTES: Mapping[str, Callable[[Duty], list[web.RouteDef]]] = {
@@ -80,6 +80,7 @@ async def run(order: Order) -> None:
             await runner.cleanup()
             await caller.close()
             await asyncio.to_thread(telemetry.shutdown)
+            print(STOPPED, flush=True)
 
 
 def application(duty: Duty) -> web.Application:

@@ -28,7 +28,7 @@ CONFIG = Path(__file__).with_name("config.yaml")
 TOTAL_SECONDS = 230.0
 VISITS_PER_SECOND = 18.0
 _ENDING_SECONDS = 8.0  # kept for the summary and for stopping everything
-_HOLD_SECONDS = 6.0  # how long the bad version goes on after its incident opened
+_HOLD_SECONDS = 5.0  # how long the bad version goes on after its incident opened
 _EVIDENCE_SECONDS = 10.0  # how much longer, at most, until the incident has what it is judged by
 _LONGER_WINDOWS = 8  # of warm-up than a signal needs: processes that have just started are slow, and have no rates
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable
 import psutil
 import pytest
 
-from pipeline.demo.machine.disturbances import BURNER, WRITER, Disturbance, Kind
 from pipeline.demo.failure import DemoFailed
+from pipeline.demo.machine.disturbances import BURNER, WRITER, Disturbance, Kind
 
 
 @pytest.fixture(params=[BURNER, WRITER], ids=["burner", "writer"])

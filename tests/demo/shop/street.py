@@ -9,7 +9,7 @@ from pathlib import Path
 from aiohttp import ClientSession, web
 
 from pipeline.demo.shop.duty import Duty
-from pipeline.demo.shop.processes import _door
+from pipeline.demo.shop.processes import open_door
 from pipeline.demo.shop.service import application
 from pipeline.demo.shop.serving import Caller, log
 from pipeline.demo.shop.telemetry import Identity, Telemetry
@@ -38,7 +38,7 @@ class Street:
 @asynccontextmanager
 async def street(data: Path, kept: Kept, faults: Mapping[str, Fault] | None = None) -> AsyncIterator[Street]:
     async with AsyncExitStack() as stack:
-        doors = {name: _door() for name in VERSIONS}
+        doors = {name: open_door() for name in VERSIONS}
         ports = {name: door.getsockname()[1] for name, door in doors.items()}
         telemetries = {}
         for name, version in VERSIONS.items():

@@ -1,27 +1,39 @@
-"""Does an OTLP request hold nothing? One without a point, a line or a span is good, and nothing becomes of it."""
+"""Is a message an empty one? A list or an OTLP request without anything in it is good, and nothing becomes of it."""
 
+import re
 from collections.abc import Iterator
+
+from google.protobuf.json_format import Parse, ParseError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 #: Fields from a request down to what counts: resources, scopes, metrics (their kinds, points), spans, lines.
 _LINES_OR_SPANS = ({1}, {2}, {2})
 _POINTS = (*_LINES_OR_SPANS, {5, 7, 9, 10, 11}, {1})
-PATHS = {
-    "otlp_metrics": _POINTS,
-    "cloudwatch_otlp": _POINTS,
-    "otlp_logs": _LINES_OR_SPANS,
-    "otlp_spans": _LINES_OR_SPANS,
+_OTLP = {
+    "otlp_metrics": (_POINTS, ExportMetricsServiceRequest),
+    "cloudwatch_otlp": (_POINTS, ExportMetricsServiceRequest),
+    "otlp_logs": (_LINES_OR_SPANS, ExportLogsServiceRequest),
+    "otlp_spans": (_LINES_OR_SPANS, ExportTraceServiceRequest),
 }
+#: Look at a resource only when something of it comes: a request so damaged that nothing does is not refused.
+_RESOURCES_READ_LATE = {"otlp_metrics", "cloudwatch_otlp", "otlp_spans"}
+_EMPTY_LIST = re.compile(rb'\s*\[\s*\]\s*|.*"(metrics|items|alerts)"\s*:\s*\[\s*\].*', re.DOTALL)
 
 
 def holds_nothing(name: str, value: bytes) -> bool:
-    """False for what is no OTLP on protobuf's wire, and for other formats."""
-    if name not in PATHS:
-        return False
+    """False for what cannot be read, too."""
+    if name not in _OTLP:
+        return _EMPTY_LIST.fullmatch(value) is not None
+    path, request = _OTLP[name]
     try:
+        if value.lstrip()[:1] == b"{":
+            value = Parse(value.decode(errors="replace"), request(), ignore_unknown_fields=True).SerializeToString()
         requests = _requests(value) if name == "cloudwatch_otlp" else [value]
-        return not any(_found(request, PATHS[name]) for request in requests)
-    except (IndexError, ValueError):
-        return False
+        return not any(_found(each, path) for each in requests)
+    except (IndexError, ValueError, ParseError):
+        return name in _RESOURCES_READ_LATE
 
 
 def _found(value: bytes, path: tuple[set[int], ...]) -> bool:
