@@ -57,6 +57,6 @@ _MOST_MS = 2**52  # so that it can be counted in microseconds
 
 
 def record_time_us(message: Message) -> int:
-    """The time of a message's Kafka record in microseconds, which a producer may set as it likes: what lies thousands of
-    years away is brought nearer."""
+    """The time of a message's Kafka record in microseconds, which a producer may set as it likes: what lies thousands
+    of years away is brought nearer."""
     return min(max(message.timestamp, -_MOST_MS), _MOST_MS) * 1000
