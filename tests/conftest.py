@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.flow.warm_up import warm_up
 from pipeline.streams.broker_process import BrokerProcess
 from pipeline.streams.embedded import EmbeddedBroker
 from tests.kafka import fetch
@@ -21,16 +22,26 @@ KERNELS = [Path(__file__).parent.parent / room for room in ("detectors", "pipeli
 
 
 def pytest_configure() -> None:
-    """Delete compiled kernels that are older than the newest source of any. Numba compares a cached kernel with its own
-    file only, not with those of the kernels it calls, and would run the old ones."""
+    """Compile anew the kernels that are older than the newest source of any. Numba compares a cached kernel with its own
+    file only, not with those of the kernels it calls, and would run the old ones; and a worker that compiles is not
+    ready in time."""
+    if _deleted():
+        warm_up()
+
+
+def _deleted() -> bool:
+    """Delete what is too old; was there any?"""
+    deleted = False
     for room in KERNELS:
         newest = max(source.stat().st_mtime for source in room.glob("*.py"))
         for cached in room.glob("__pycache__/*.nb[ic]"):
             try:
                 if cached.stat().st_mtime < newest:
                     cached.unlink()
+                    deleted = True
             except FileNotFoundError:
                 pass  # another run was faster
+    return deleted
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
