@@ -22,8 +22,8 @@ KERNELS = [Path(__file__).parent.parent / room for room in ("detectors", "pipeli
 
 
 def pytest_configure() -> None:
-    """Compile anew the kernels that are older than the newest source of any. Numba compares a cached kernel with its own
-    file only, not with those of the kernels it calls, and would run the old ones; and a worker that compiles is not
+    """Compile anew the kernels that are older than the newest source of any. Numba compares a cached kernel with its
+    own file only, not with those of the kernels it calls, and would run the old ones; and a worker that compiles is not
     ready in time."""
     if _deleted():
         warm_up()
