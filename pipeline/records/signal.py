@@ -47,6 +47,11 @@ class Signal:
     attributes: Attributes
 
     @property
+    def made(self) -> bool:
+        """Is it counted by ourselves? Then it is told to be 0 for a while, and its end is no silence."""
+        return self.name == "events" or self.name.startswith(("log.lines", "traces.operation.", "traces.call."))
+
+    @property
     def entity(self) -> str:
         """The most exact name of what emits this signal."""
         return f"{self.workload} {self.instance}" if self.instance else self.workload

@@ -104,7 +104,9 @@ class Scorer:
         """Which policy the rows from ``first`` on have."""
         rows, signals = np.arange(first, self.table.rows), self.catalogue.signals[first:]
         self._policies.set(rows, signals, self.table.groups["given"]["window_us"][rows].tolist())
-        stays = np.array([not signal.instance and signal.name != ENTITY_SIGNAL for signal in signals], np.bool_)
+        stays = np.array(
+            [not (signal.instance or signal.made or signal.name == ENTITY_SIGNAL) for signal in signals], np.bool_
+        )
         self._watched[rows] = stays & (self._policies.arrays["off"][rows] & SILENCE == 0)
 
     def _meet(self, end_us: int, row: Array, value: Array) -> None:

@@ -110,3 +110,15 @@ def test_time_that_passes_in_silence_is_a_change_that_a_checkpoint_keeps() -> No
     pause(story, 1)
     rows = story.scorer.catalogue.rows(np.array([SIGNAL.id], np.uint64))
     assert f"fast/{int(rows[0]) // PART_ROWS}" in {name for name, _ in story.scorer.table.changed(everything=False)}
+
+
+def test_what_we_count_ourselves_ends_without_a_word() -> None:
+    """It was 0 for long before: a template of log lines that is seen no more, an operation that nobody asks for."""
+    for name in ("log.lines", "events", "traces.operation.duration.rate", "traces.call.failed.share"):
+        counted = replace(SIGNAL, id=77, name=name)
+        story = Story(DetectorPolicy(), counted, CLOCK)
+        for _ in range(200):
+            story.window({counted.id: 1.0, CLOCK.id: 1.0})
+        for _ in range(100):
+            story.window({CLOCK.id: 1.0})
+        assert story.transitions(name) == []

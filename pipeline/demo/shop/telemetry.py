@@ -1,7 +1,7 @@
 """The OpenTelemetry SDK of one service: a tracer, its instruments and a handler for its logs.
 
 Guarantee: names, units, buckets and resource attributes are those of the semantic conventions; ``shutdown`` has sent,
-or given up, all that was recorded before it. Nothing is read from the environment that this module could read itself.
+or given up, all that was recorded before it.
 """
 
 import logging

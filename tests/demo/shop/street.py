@@ -18,7 +18,7 @@ from tests.demo.shop.sent import Kept
 
 
 class Street:
-    """``ask`` is a shopper's request; ``close`` has sent all telemetry."""
+    """``ask`` is a shopper's request; when ``flush`` returns, all telemetry is sent."""
 
     def __init__(self, client: ClientSession, port: int, telemetries: Mapping[str, Telemetry]) -> None:
         self._client = client
