@@ -5,7 +5,6 @@ it, in the order of their times (then source, offset, and place in the message).
 that nothing waits for it. Lines that wait are read again after a restart.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,18 +12,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.codecs import columns, line_block
-from pipeline.flow.chain import UnreadableState
+from pipeline.codecs import line_block
 from pipeline.flow.config import FlowConfig
-from pipeline.flow.dead_letter import dead_letter
-from pipeline.flow.intake import Intake
-from pipeline.flow.made_signals import MadeSignals
+from pipeline.flow.join_chain import JoinChain
 from pipeline.flow.templates import Templates
-from pipeline.records import NO_TIME, Entity, Kind, LineBlock, Message, Output, Snapshot
+from pipeline.records import NO_TIME, Entity, Kind, LineBlock, Output, Snapshot
 
 Array = npt.NDArray[Any]
-
-_VERSION = "join-lines/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +34,19 @@ class _Lines:
     trace_id: list[bytes]
 
 
-class LineJoinChain:
+class LineJoinChain(JoinChain[LineBlock]):
     """The shard of partition ``partition`` of ``calm.logs``."""
 
+    VERSION = "join-lines/1"
+
     def __init__(self, partition: int, config: FlowConfig) -> None:
-        self._name = f"logs/{partition}"
-        self._window_us = config.window_of(Kind.DELTA)
-        self._intake = Intake(config.line_sources, config.lateness_us, rest_us=self._window_us)
-        self._made = MadeSignals(self._name, partition, config.signal_partitions, self._window_us)
+        window_us = config.window_of(Kind.DELTA)
+        super().__init__(f"logs/{partition}", line_block.decode, config.line_sources, window_us, config)
         self._templates = Templates(self._name, config.anomaly_partitions)
         self._held: dict[int, list[_Lines]] = {}  # window end → lines of blocks
         self._entities: dict[Entity, int] = {}
 
     # -- in ------------------------------------------------------------------------------------------------------
-
-    def apply(self, messages: Sequence[Message]) -> Output:
-        out = Output()
-        for message in messages:
-            self._intake.begins(message.offset)
-            try:
-                block = line_block.decode(message.value or b"")
-            except columns.DamagedFrame as error:
-                out.count("drop", "undecodable")
-                topic, _, partition = self._name.rpartition("/")
-                out.records.append(dead_letter(message, topic, partition, "undecodable", str(error)))
-                continue
-            rested = self._intake.idle
-            if self._intake.accepts(block, out):
-                self._intake.took(block, self._hold(block, out) if block.rows else NO_TIME)
-            self._close(out, woke=rested and not self._intake.idle)
-        return out
 
     def _hold(self, block: LineBlock, out: Output) -> int:
         """Keep a block's lines until their windows close; the greatest window end held."""
@@ -141,15 +118,7 @@ class LineJoinChain:
         if not self._held:
             self._entities.clear()
 
-    def flush(self, *, idle: bool = False) -> Output:
-        out = Output()
-        out.records += self._made.tell(self._intake.watermark_us, idle=self._intake.idle)
-        return out
-
     # -- state ---------------------------------------------------------------------------------------------------
-
-    def watermark_us(self) -> int:
-        return self._intake.watermark_us
 
     def gauges(self) -> dict[str, float]:
         waiting = sum(len(lines.body) for held in self._held.values() for lines in held)
@@ -159,23 +128,10 @@ class LineJoinChain:
         offset, progress = self._intake.place()
         head = msgspec.msgpack.encode([offset, progress, self._intake.closed_us])
         blocks = {"made": msgspec.msgpack.encode(self._made.dump()), **self._templates.dump()}
-        return Snapshot(_VERSION, offset, head, blocks, tuple(blocks), full)
+        return Snapshot(self.VERSION, offset, head, blocks, tuple(blocks), full)
 
-    def saved(self) -> None:
-        """Nothing to remember: the state is always saved whole."""
-
-    def restore(self, snapshot: Snapshot) -> None:
-        if snapshot.version != _VERSION:
-            raise UnreadableState(
-                f"state of {self._name} has version {snapshot.version!r}; this worker reads {_VERSION!r}"
-            )
-        try:
-            offset, progress, closed_us = msgspec.msgpack.decode(snapshot.head)
-            self._intake.restore(offset, progress, closed_us)
-            self._made.load(msgspec.msgpack.decode(snapshot.blocks["made"]))
-            self._templates.load(snapshot.blocks)
-        except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
-            raise UnreadableState(f"state of {self._name} is damaged: {error!r}") from error
-
-    def lost_history(self) -> None:
-        self._intake.lost_history()
+    def _load(self, snapshot: Snapshot) -> None:
+        offset, progress, closed_us = msgspec.msgpack.decode(snapshot.head)
+        self._intake.restore(offset, progress, closed_us)
+        self._made.load(msgspec.msgpack.decode(snapshot.blocks["made"]))
+        self._templates.load(snapshot.blocks)

@@ -6,20 +6,18 @@ spans of a trace (self times, calls) is told some windows later, in the event ti
 it. Spans that wait are read again after a restart: a checkpoint holds what was told so far, and no spans.
 """
 
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.codecs import columns, edge_event, span_block
-from pipeline.flow.chain import UnreadableState
+from pipeline.codecs import edge_event, span_block
+from pipeline.flow import held_spans
 from pipeline.flow.config import FlowConfig
-from pipeline.flow.dead_letter import dead_letter
-from pipeline.flow.intake import Intake
-from pipeline.flow.made_signals import OTHER, BoundedNames, MadeSignals
+from pipeline.flow.join_chain import JoinChain
+from pipeline.flow.made_signals import OTHER, BoundedNames
 from pipeline.flow.span_names import SpanNames
 from pipeline.records import (
     NO_TIME,
@@ -27,7 +25,6 @@ from pipeline.records import (
     EdgeKind,
     Entity,
     Kind,
-    Message,
     Output,
     Produced,
     Snapshot,
@@ -37,33 +34,30 @@ from pipeline.records.signal import Attributes
 from pipeline.signals import calls, traces
 from pipeline.signals.calls import Measured, NamedSpans
 from pipeline.signals.identity import made_signal
-from pipeline.signals.traces import Spans
 from pipeline.topology.service_graph import REMEMBERED_US
 
 Array = npt.NDArray[Any]
 
-_VERSION = "join-spans/1"
 #: Event time after which an edge is told again though nothing else is new, so that people see how old it is.
 _TELL_EDGE_AGAIN_US = 60_000_000
-_SPAN_COLUMNS = tuple(field.name for field in fields(Spans))
-_OF_NAMES = ("operation", "kind", "peer", "peer_kind")
-_OF_SPANS = tuple(name for name in _SPAN_COLUMNS if name != "workload")
-_KINDS = dict(zip(_SPAN_COLUMNS, ("u8", "u8", "u8", "i8", "i8", "?", "i8"), strict=True))
+#: Names of operations and peers that are known at once, before those are forgotten that no span has.
+_MOST_NAMES = 100_000
 _Key = tuple[str, str, str, EdgeKind]
 
 
-class SpanJoinChain:
+class SpanJoinChain(JoinChain[SpanBlock]):
     """The shard of partition ``partition`` of ``calm.spans``."""
 
+    VERSION = "join-spans/1"
+
     def __init__(self, partition: int, config: FlowConfig) -> None:
-        self._name = f"spans/{partition}"
-        self._window_us = config.window_of(Kind.HISTOGRAM_DELTA)
+        window_us = config.window_of(Kind.HISTOGRAM_DELTA)
+        super().__init__(f"spans/{partition}", span_block.decode, config.span_sources, window_us, config)
         # event time until a trace is taken as whole
         self._wait_us = max(-(-config.trace_wait_us // self._window_us), 1) * self._window_us
-        self._intake = Intake(config.span_sources, config.lateness_us, rest_us=self._window_us)
         self._names = SpanNames()
-        self._made = MadeSignals(self._name, partition, config.signal_partitions, self._window_us)
         self._operations = BoundedNames(config.limits.max_operations, self._window_us)
+        self._peers = BoundedNames(config.limits.max_operations, self._window_us)
         self._held: dict[int, list[dict[str, Array]]] = {}  # window end → columns of blocks
         self._distinct: dict[int, NamedSpans] = {}  # the same, of windows that are closed, without repeats
         self._told_us = NO_TIME  # windows that end at or before it were told
@@ -71,23 +65,6 @@ class SpanJoinChain:
         self._edge_told: dict[_Key, int] = {}
 
     # -- in ------------------------------------------------------------------------------------------------------
-
-    def apply(self, messages: Sequence[Message]) -> Output:
-        out = Output()
-        for message in messages:
-            self._intake.begins(message.offset)
-            try:
-                block = span_block.decode(message.value or b"")
-            except columns.DamagedFrame as error:
-                out.count("drop", "undecodable")
-                topic, _, partition = self._name.rpartition("/")
-                out.records.append(dead_letter(message, topic, partition, "undecodable", str(error)))
-                continue
-            rested = self._intake.idle
-            if self._intake.accepts(block, out):
-                self._intake.took(block, self._hold(block, out) if block.rows else NO_TIME)
-            self._close(out, woke=rested and not self._intake.idle)
-        return out
 
     def _hold(self, block: SpanBlock, out: Output) -> int:
         """Keep a block's spans by the window in which they ended; the greatest window end held."""
@@ -98,8 +75,8 @@ class SpanJoinChain:
         for entity in block.entities:
             self._made.know(entity)
         names = self._names.of(block)[block.shape[take]]
-        rows = {name: getattr(block, name)[take] for name in _OF_SPANS}
-        rows |= dict(zip(("workload", *_OF_NAMES), names.T, strict=True))
+        rows = {name: getattr(block, name)[take] for name in held_spans.OF_SPANS}
+        rows |= dict(zip(("workload", *held_spans.OF_NAMES), names.T, strict=True))
         ends = ends[take]
         for end in np.unique(ends).tolist():
             inside = ends == end
@@ -121,6 +98,8 @@ class SpanJoinChain:
             for old in [old for old in self._held if old <= done]:
                 del self._held[old]
                 self._distinct.pop(old, None)
+        if len(self._names) > _MOST_NAMES:
+            self._forget_names()
         if woke and self._told_us > NO_TIME:
             self._told_us = max(self._told_us, watermark // self._window_us * self._window_us)
 
@@ -145,12 +124,13 @@ class SpanJoinChain:
         """What needs the other spans of a trace, of the spans of the window that ended at ``whole_us``."""
         ends = range(whole_us - self._wait_us, end_us + 1, self._window_us)
         around = [self._of_window(at) for at in ends]
-        named = _together(around)
+        named = held_spans.together(around)
         before = sum(each.spans.size for each, at in zip(around, ends, strict=True) if at < whole_us)
         rows = np.arange(before, before + self._of_window(whole_us).spans.size)
         parent = traces.parents(named.spans)
         for found in calls.self_times(named, parent, rows):
             self._put("self_time", found, end_us)
+        named = replace(named, peer=self._admitted_peers(named, rows, end_us))
         for found in calls.calls(named, parent, rows):
             self._put_call(found, whole_us, end_us)
 
@@ -160,12 +140,12 @@ class SpanJoinChain:
         if found is None:
             chunks = self._held.get(end_us)
             if chunks is None:
-                return _NOTHING
+                return held_spans.NOTHING
             rows = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
-            keep = traces.first_of_each(_spans_of(rows))
+            keep = traces.first_of_each(held_spans.spans_of(rows))
             rows = {name: column[keep] for name, column in rows.items()}
             rows["operation"] = self._admitted(rows["operation"], end_us)
-            found = self._distinct[end_us] = _named(rows)
+            found = self._distinct[end_us] = held_spans.named(rows)
         return found
 
     def _admitted(self, operation: Array, end_us: int) -> Array:
@@ -181,6 +161,37 @@ class SpanJoinChain:
                 if called[name] == OTHER:
                     used[places] = self._names.other(int(used[places[0]]))
         return used[place]
+
+    def _admitted_peers(self, named: NamedSpans, rows: Array, end_us: int) -> Array:
+        """What spans call by name, for all; of these rows what is beyond what a workload may call become one."""
+        peer = named.peer.copy()
+        calling = rows[peer[rows] >= 0]
+        pairs, place = np.unique(np.stack([named.spans.workload[calling], peer[calling]]), axis=1, return_inverse=True)
+        names: dict[int, dict[str, list[int]]] = {}
+        for at, (workload, number) in enumerate(pairs.T.tolist()):
+            names.setdefault(workload, {}).setdefault(self._names.peer(number), []).append(at)
+        admitted = pairs[1].copy()
+        for workload, own in names.items():
+            entity = self._names.workload(workload)
+            called = self._peers.admit((entity.scope, entity.workload), own, end_us)
+            for name, places in own.items():
+                if called[name] == OTHER:
+                    admitted[places] = self._names.other_peer(int(admitted[places[0]]))
+        peer[calling] = admitted[place.ravel()]
+        return peer
+
+    def _forget_names(self) -> None:
+        """Names that no span has which is held."""
+        held = [chunk for chunks in self._held.values() for chunk in chunks]
+        known = list(self._distinct.values())
+        columns = {name: [chunk[name] for chunk in held] for name in ("workload", "operation", "peer")}
+        columns["workload"] += [each.spans.workload for each in known]
+        columns["operation"] += [each.operation for each in known]
+        columns["peer"] += [each.peer for each in known]
+        if held:
+            self._names.shrink(columns)
+        else:
+            self._names = SpanNames()
 
     # -- out -----------------------------------------------------------------------------------------------------
 
@@ -221,15 +232,7 @@ class SpanJoinChain:
                 records.append(Produced("topology", value, name))
         return records
 
-    def flush(self, *, idle: bool = False) -> Output:
-        out = Output()
-        out.records += self._made.tell(self._intake.watermark_us, idle=self._intake.idle)
-        return out
-
     # -- state ---------------------------------------------------------------------------------------------------
-
-    def watermark_us(self) -> int:
-        return self._intake.watermark_us
 
     def gauges(self) -> dict[str, float]:
         return {"pending_rows": sum(chunk["span"].size for chunks in self._held.values() for chunk in chunks)}
@@ -244,51 +247,19 @@ class SpanJoinChain:
         edges = [[key, (edge.first_us, edge.last_us, edge.calls)] for key, edge in sorted(self._edges.items())]
         told = sorted(self._edge_told.items())
         kept = [offset, progress, self._intake.closed_us, self._told_us]
-        state = msgspec.msgpack.encode([self._made.dump(), self._operations.dump(), edges, told])
-        return Snapshot(_VERSION, offset, msgspec.msgpack.encode(kept), {"state": state}, ("state",), full)
+        state = msgspec.msgpack.encode([self._made.dump(), self._operations.dump(), self._peers.dump(), edges, told])
+        return Snapshot(self.VERSION, offset, msgspec.msgpack.encode(kept), {"state": state}, ("state",), full)
 
-    def saved(self) -> None:
-        """Nothing to remember: the state is always saved whole."""
-
-    def restore(self, snapshot: Snapshot) -> None:
-        if snapshot.version != _VERSION:
-            raise UnreadableState(
-                f"state of {self._name} has version {snapshot.version!r}; this worker reads {_VERSION!r}"
-            )
-        try:
-            offset, progress, closed_us, self._told_us = msgspec.msgpack.decode(snapshot.head)
-            self._intake.restore(offset, progress, closed_us)
-            made, operations, edges, told = msgspec.msgpack.decode(snapshot.blocks["state"])
-            self._made.load(made)
-            self._operations.load(operations)
-            self._edges = {edge.key: edge for edge in (_edge(*ends, *rest) for ends, rest in edges)}
-            self._edge_told = {(*ends, EdgeKind(kind)): told_us for (*ends, kind), told_us in told}
-        except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
-            raise UnreadableState(f"state of {self._name} is damaged: {error!r}") from error
-
-    def lost_history(self) -> None:
-        self._intake.lost_history()
+    def _load(self, snapshot: Snapshot) -> None:
+        offset, progress, closed_us, self._told_us = msgspec.msgpack.decode(snapshot.head)
+        self._intake.restore(offset, progress, closed_us)
+        made, operations, peers, edges, told = msgspec.msgpack.decode(snapshot.blocks["state"])
+        self._made.load(made)
+        self._operations.load(operations)
+        self._peers.load(peers)
+        self._edges = {edge.key: edge for edge in (_edge(*ends, *rest) for ends, rest in edges)}
+        self._edge_told = {(*ends, EdgeKind(kind)): told_us for (*ends, kind), told_us in told}
 
 
 def _edge(scope: str, client: str, server: str, kind: str, first_us: int, last_us: int, calls: int) -> Edge:
     return Edge(scope, client, server, EdgeKind(kind), first_us, last_us, calls)
-
-
-def _spans_of(rows: dict[str, Array]) -> Spans:
-    return Spans(**{name: rows[name] for name in _SPAN_COLUMNS})
-
-
-def _named(rows: dict[str, Array]) -> NamedSpans:
-    return NamedSpans(_spans_of(rows), *(rows[name] for name in _OF_NAMES))
-
-
-def _together(parts: Sequence[NamedSpans]) -> NamedSpans:
-    """Spans of several windows, each still once: one that came with two ends counts in the first."""
-    spans = Spans(*(np.concatenate([getattr(part.spans, name) for part in parts]) for name in _SPAN_COLUMNS))
-    return NamedSpans(spans, *(np.concatenate([getattr(part, name) for part in parts]) for name in _OF_NAMES))
-
-
-_NOTHING = _named(
-    {name: np.empty((0, 2) if name == "trace" else 0, kind) for name, kind in _KINDS.items()}
-    | {name: np.empty(0, np.int64) for name in _OF_NAMES}
-)

@@ -3,6 +3,7 @@
 Guarantee: numbers are only names: nothing that is written depends on which number came first.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +64,31 @@ class SpanNames:
         """The number of all operations together that have no name of their own beside this one."""
         workload, kind, _ = self._operations.values[number]
         return self._operations.of((workload, kind, OTHER))
+
+    def other_peer(self, number: int) -> int:
+        """The number of all of its kind that are called by a workload and have no name of their own beside this one."""
+        return self._peers.of(f"{self.peer(number).partition(':')[0]}:{OTHER}")
+
+    def shrink(self, columns: Mapping[str, Sequence[npt.NDArray[np.int64]]]) -> None:
+        """Forget what no span has any more: ``columns`` are all arrays of numbers that are held (``workload``,
+        ``operation``, ``peer``), and are given new numbers in place."""
+        used = {name: np.unique(np.concatenate(arrays)) for name, arrays in columns.items()}
+        operations = [self._operations.values[number] for number in used["operation"].tolist()]
+        workloads = np.union1d(used["workload"], [workload for workload, _, _ in operations]).astype(np.int64)
+        kept = [self._workloads.values[number] for number in workloads.tolist()]
+        place = {number: at for at, number in enumerate(workloads.tolist())}
+        peers = [self._peers.values[number] for number in used["peer"].tolist() if number >= 0]
+        self._workloads, self._operations, self._peers = _Numbers(), _Numbers(), _Numbers()
+        for value in kept:
+            self._workloads.of(value)
+        for workload, kind, name in operations:
+            self._operations.of((place[workload], kind, name))
+        for value in peers:
+            self._peers.of(value)
+        known = {**used, "workload": workloads, "peer": used["peer"][used["peer"] >= 0]}
+        for name, arrays in columns.items():
+            for array in arrays:
+                array[:] = np.where(array < 0, -1, np.searchsorted(known[name], array))
 
     def peer(self, number: int) -> str:
         """What is called by name, as a workload is named."""

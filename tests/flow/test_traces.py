@@ -1,12 +1,15 @@
 """Spans from messages to signals, edges and incidents' evidence: the chains of traces in a line."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pytest
 
 from pipeline.codecs import edge_event, signal_block, span_block
+from pipeline.flow import join_spans
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.join_spans import SpanJoinChain
 from pipeline.records import US, EdgeKind, Entity, Kind, Peer, Produced, SpanBlock, SpanKind, SpanShape
@@ -213,3 +216,30 @@ def test_operations_beyond_the_limit_are_counted_together() -> None:
     found = join.values("traces.operation.duration", "operation")
     assert found["GET /"][0] == (10.0, 2.0)
     assert set(found) == {"GET /", "GET", "GET /cart", "SELECT carts"}
+
+
+def test_peers_beyond_the_limit_are_called_together() -> None:
+    config = replace(CONFIG, limits=replace(CONFIG.limits, max_operations=2))
+    shapes = tuple(
+        SpanShape(1, SpanKind.CLIENT, f"get {number}", f"redis/{number}", Peer.DATABASE) for number in range(5)
+    )
+    join = Join(config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "SHAPES", shapes)
+        join.feed([Told(number, number, 1, 0, 1_000, 10) for number in range(5)], 9_000)
+    join.feed([], 60_000)
+    found = join.values("traces.call.duration", "peer")
+    assert {peer: told[0] for peer, told in found.items()} == {
+        "database:redis/0": (20.0, 1.0),
+        "database:redis/1": (20.0, 1.0),
+        "database:(other)": (20.0, 3.0),
+    }
+
+
+def test_names_that_no_span_has_any_more_are_forgotten_and_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = story(Join())
+    monkeypatch.setattr(join_spans, "_MOST_NAMES", 0)
+    join = story(Join())
+    assert [record.value for record in join.written["signals"]] == [record.value for record in whole.written["signals"]]
+    assert join.edges() == whole.edges()
+    assert len(join.chain._names) == 0
