@@ -17,7 +17,9 @@ from pipeline.scoring.episodes import rest
 
 Array = npt.NDArray[Any]
 _TRIM = 1.0  # surprise above the threshold
-_TEACHING = 5  # surprising windows in a row that still teach: noise comes in such runs, an incident lasts
+#: Surprising windows in a row, as HOT counts them, that still teach: noise comes in such runs, an incident lasts. Where
+#: there are many rows, no single one matters, and longer runs are mostly noise.
+_TEACHING, _MANY_ROWS, _MOST_TEACHING = 5.0, 40.0, 25.0
 
 
 class Pools:
@@ -54,7 +56,8 @@ class Pools:
         """The surprise of the rows of a step by what is usual in the fleet, which then learns it. Rows that have been
         surprising for long teach nothing."""
         found = self.calibration.surprise(surprise)
-        self.calibration.learn(surprise[groups["detector"]["core"][row, HOT] <= _TEACHING], surprise)
+        longest = min(_TEACHING * max(row.size / _MANY_ROWS, 1.0), _MOST_TEACHING)
+        self.calibration.learn(surprise[groups["detector"]["core"][row, HOT] <= longest], surprise)
         return found
 
     def learn(self, groups: Mapping[str, dict[str, Array]], row: Array, surprise: Array, threshold: float) -> None:
