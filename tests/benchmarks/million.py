@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass
 from itertools import islice
 
+import numpy as np
+
 from pipeline.codecs import score_block
 from tests.benchmarks import fleet, reading
 from tests.benchmarks.load import Writer, producer
@@ -36,10 +38,12 @@ _SLOWEST = 5
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """When the last score was appended, seconds since the epoch, and how many windows of signals stand there."""
+    """When the last score was appended, seconds since the epoch, and how many windows of how many signals stand there;
+    the derived signals of entities are among them."""
 
     last: float
     scored: int
+    signals: int
 
 
 def figure(run: Run) -> None:
@@ -70,8 +74,11 @@ def figure(run: Run) -> None:
         )
         metrics, memory = worker.metrics(), worker.peak_memory_bytes()
         written = asyncio.run(_written(run))
-        if written.scored != signals * minutes:
-            raise RunFailed(f"{written.scored:,} of {signals * minutes:,} windows of signals stand on calm.scores")
+        if written.signals < signals or written.scored != written.signals * minutes:
+            raise RunFailed(
+                f"{written.scored:,} windows of {written.signals:,} signals stand on calm.scores, those of entities "
+                f"among them; {minutes} of each of {signals:,} signals and of each entity should"
+            )
         _emit(run, (signals, minutes), written.last - ready_at, (through, metrics), memory)
 
 
@@ -103,11 +110,12 @@ def _checkpoints(metrics: Metrics) -> float:
 
 
 async def _written(run: Run) -> Written:
-    last_ms = scored = 0
+    last_ms, ids = 0, []
     async for record in reading.records(run.bootstrap, f"{_PREFIX}scores"):
         last_ms = max(last_ms, record.timestamp)
-        scored += score_block.decode(record.value).ids.size
-    return Written(last_ms / 1000, scored)
+        ids.append(score_block.decode(record.value).ids)
+    found = np.concatenate(ids)
+    return Written(last_ms / 1000, found.size, np.unique(found).size)
 
 
 def _emit(
