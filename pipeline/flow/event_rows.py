@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.codecs import signal_block
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.happenings import Happenings
-from pipeline.records import Entity, Event, Kind, Produced, Signal, SignalBlock
+from pipeline.records import Change, Entity, Event, Kind, Produced, Signal, SignalBlock
 from pipeline.signals.identity import made_signal, partition_of
 
 _Row = tuple[Signal, int, int]  # signal, time and offset
@@ -29,9 +29,14 @@ class EventRows:
         self._held.append((signal, event.time_us, offset))
         return self._happenings.of(event, entity)
 
+    def tell(self, change: Change, entity: Entity) -> Produced:
+        """The record that tells of a change, which is not counted."""
+        return self._happenings.of(change, entity)
+
     def blocks(self, start: int, end: int, progress_us: int, *, idle: bool) -> list[Produced]:
         """What was counted of the messages from ``start`` to ``end``, for each partition of ``calm.signals``."""
-        held, self._held = self._held, []
+        held = [row for row in self._held if row[2] < end]
+        self._held = [row for row in self._held if row[2] >= end]  # their messages are not covered yet
         records = []
         for partition in range(self._partitions):
             rows = [row for row in held if partition_of(row[0], self._partitions) == partition]

@@ -9,7 +9,6 @@ import numpy as np
 
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.event_rows import EventRows
-from pipeline.flow.happenings import Happenings
 from pipeline.flow.input_chain import InputChain, offsets_of
 from pipeline.records import (
     Change,
@@ -33,7 +32,6 @@ class HappeningIngestChain(InputChain):
         super().__init__(source, config)
         self._decode = decode
         self._events = EventRows(source, config)
-        self._changes = Happenings(source, config.anomaly_partitions)
 
     def apply(self, messages: Sequence[Message]) -> Output:
         out = Output()
@@ -63,7 +61,7 @@ class HappeningIngestChain(InputChain):
         entity = entity_of(happening.entity, self._config.scope_attributes)
         if isinstance(happening, Event):
             return self._events.add(happening, entity, offset)
-        return self._changes.of(happening, entity)
+        return self._events.tell(happening, entity)
 
     def flush(self, *, idle: bool = False) -> Output:
         out = Output()
@@ -73,12 +71,10 @@ class HappeningIngestChain(InputChain):
         return out
 
     def snapshot(self, *, full: bool) -> Snapshot:
-        return self._with(super().snapshot(full=full), [self._events.dump(), self._changes.dump()])
+        return self._with(super().snapshot(full=full), self._events.dump())
 
     def restore(self, snapshot: Snapshot) -> None:
-        events, changes = self._without(snapshot)
-        self._events.load(events)
-        self._changes.load(changes)
+        self._events.load(self._without(snapshot))
         super().restore(snapshot)
 
 

@@ -4,6 +4,7 @@ Guarantee: what comes out depends on the log's contents alone; a block that is d
 ``calm.dead-letter``.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, Generic, TypeVar
 
@@ -20,7 +21,7 @@ from pipeline.records import NO_TIME, Message, Output, Snapshot
 B = TypeVar("B", bound=Block)
 
 
-class JoinChain(Generic[B]):
+class JoinChain(ABC, Generic[B]):
     """``name`` is ``spans/<partition>`` or ``logs/<partition>``; ``decode`` raises columns.DamagedFrame; ``window_us``
     is the length of the windows in which is counted."""
 
@@ -53,14 +54,14 @@ class JoinChain(Generic[B]):
             self._close(out, woke=rested and not self._intake.idle)
         return out
 
+    @abstractmethod
     def _hold(self, block: B, out: Output) -> int:
         """Keep a block's rows until their windows close; the greatest window end held."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _close(self, out: Output, *, woke: bool) -> None:
         """Tell every window that the watermark has passed, in order; of those in which nobody waited for us (``woke``)
         only the ones that rows need."""
-        raise NotImplementedError
 
     def flush(self, *, idle: bool = False) -> Output:
         out = Output()
@@ -86,6 +87,6 @@ class JoinChain(Generic[B]):
         except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
             raise UnreadableState(f"state of {self._name} is damaged: {error!r}") from error
 
+    @abstractmethod
     def _load(self, snapshot: Snapshot) -> None:
         """Become the state saved, whose version is ours."""
-        raise NotImplementedError
