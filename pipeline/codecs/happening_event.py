@@ -12,13 +12,11 @@ from dataclasses import dataclass
 import msgspec
 
 from pipeline.codecs import own_forms
-from pipeline.codecs.series_table import BadPoint, Limits
+from pipeline.codecs.series_table import BadPoint
 from pipeline.records import Change, Event, Message
 from pipeline.records.message import Headers
 
 _json = msgspec.json.Encoder()
-#: What we wrote keeps no limits but its own.
-_UNLIMITED = Limits(max_attributes=2**31, max_attribute_bytes=2**31)
 
 
 class BadHappening(ValueError):
@@ -42,14 +40,13 @@ def is_happening(headers: Headers) -> bool:
 
 def encode(happening: Event | Change, source: str, sequence: int) -> tuple[bytes, tuple[tuple[str, bytes], ...]]:
     """Value and headers."""
-    kind = b"event" if isinstance(happening, Event) else b"change"
+    kind, form = own_forms.form_of(happening)
     headers = (
         ("content-type", b"application/json"),
-        ("calm_type", kind),
+        ("calm_type", kind.encode()),
         ("calm_source", source.encode()),
         ("calm_sequence", str(sequence).encode()),
     )
-    form = own_forms.event_form(happening) if isinstance(happening, Event) else own_forms.change_form(happening)
     return _json.encode(form), headers
 
 
@@ -61,8 +58,8 @@ def decode(message: Message) -> Arrival:
         if headers["calm_type"] not in (b"event", b"change"):
             raise ValueError(f"calm_type is {headers['calm_type']!r}")
         found = msgspec.json.decode(message.value or b"")
-        read = own_forms.event_of if headers["calm_type"] == b"event" else own_forms.change_of
-        return Arrival(source, sequence, sequence + 1, read(found, _UNLIMITED))
+        happening = own_forms.happening_of(headers["calm_type"].decode(), found)
+        return Arrival(source, sequence, sequence + 1, happening)
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, msgspec.MsgspecError) as error:
         detail = error.detail if isinstance(error, BadPoint) else repr(error)
         raise BadHappening(f"not an event or change of ours: {detail}") from error

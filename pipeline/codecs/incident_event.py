@@ -9,7 +9,7 @@ import msgspec
 
 from pipeline.codecs import own_forms
 from pipeline.codecs.anomaly_event import signal_body
-from pipeline.records import Event, Happened, Incident, Member, Message, iso
+from pipeline.records import Happened, Incident, Member, Message, iso
 
 _json = msgspec.json.Encoder()
 
@@ -47,8 +47,7 @@ def body(incident: Incident) -> dict[str, Any]:
 
 def _happened(happened: Happened) -> dict[str, Any]:
     """An event or a change as its own schema has it, with whom we know it to be of."""
-    what = happened.what
-    form = own_forms.event_form(what) if isinstance(what, Event) else own_forms.change_form(what)
+    _, form = own_forms.form_of(happened.what)
     return {**form, "workload": happened.workload, "instance": happened.instance}
 
 

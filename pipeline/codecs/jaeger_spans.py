@@ -12,11 +12,10 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from pipeline.codecs import jaeger_schema as schema
 from pipeline.codecs.jaeger_span_scan import MOST_SECONDS, scan
 from pipeline.codecs.otlp_attributes import Pairs, check_size
+from pipeline.codecs.scanned_spans import ScannedSpans
 from pipeline.codecs.series_table import BadPoint, Limits
 from pipeline.codecs.span_attributes import (
     ERROR,
@@ -30,10 +29,10 @@ from pipeline.codecs.span_attributes import (
     STATUS_TAG,
     failed,
 )
-from pipeline.codecs.span_rows import ReadSpan, SpanRows, runs
+from pipeline.codecs.span_rows import ReadSpan, SpanRows
 from pipeline.codecs.span_scan import parts_by_number
 from pipeline.codecs.span_table import SpanTable
-from pipeline.records import Message, Resources, SpanColumns, SpanKind, SpanShape
+from pipeline.records import SpanKind
 
 _NAMES = {"hostname": "host.name", "client-uuid": "service.instance.id"}
 _KINDS = {kind.name.lower().encode(): int(kind) for kind in SpanKind if kind}
@@ -41,42 +40,11 @@ _CODES = {b"ok": OK, b"error": ERROR}
 _BILLION = 1_000_000_000
 
 
-class JaegerSpans:
+class JaegerSpans(ScannedSpans):
     """Decodes ``jaeger.api_v2.Span`` messages."""
 
     def __init__(self, limits: Limits) -> None:
-        self.table = SpanTable(limits, process_attributes, tag_attributes)
-
-    @property
-    def resources(self) -> Resources:
-        """Resources by number, until ``generation`` changes."""
-        return self.table.resources
-
-    @property
-    def shapes(self) -> list[SpanShape]:
-        """Shapes by number, until ``generation`` changes."""
-        return self.table.shapes
-
-    @property
-    def generation(self) -> int:
-        """Grows when the tables start over, which they do before a batch, never inside one."""
-        return self.table.generation
-
-    def decode(self, messages: Sequence[Message]) -> SpanColumns:
-        """Columns of all spans."""
-        self.table.forget_if_full()
-        rows = SpanRows()
-        for first, last in runs(messages):
-            self._decode_some(rows, messages, first, last)
-        return rows.columns()
-
-    def _decode_some(self, rows: SpanRows, messages: Sequence[Message], first: int, last: int) -> None:
-        values = [messages[number].value or b"" for number in range(first, last)]
-        data, sizes = b"".join(values), np.array([len(value) for value in values], np.int64)
-        found = scan(data, sizes, self.table.resource_slots, self.table.shape_slots)
-        rows.add_scanned(data, found, first, self.table)
-        for message in np.flatnonzero(~found.taken).tolist():
-            self._add_slowly(rows, first + message, values[message])
+        super().__init__(SpanTable(limits, process_attributes, tag_attributes), scan)
 
     def _add_slowly(self, rows: SpanRows, message: int, value: bytes) -> None:
         """A message through the classes."""

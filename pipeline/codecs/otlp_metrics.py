@@ -6,7 +6,7 @@ and reason. Number points are read by a compiled scanner (``otlp_scan``); histog
 messages go the slow way through the official classes, to the same rows.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from math import isfinite, nan
 from typing import Any, NamedTuple, cast
 
@@ -18,6 +18,7 @@ from pipeline.codecs.byte_table import ByteTable
 from pipeline.codecs.otlp_attributes import Pairs, check_size, point_attributes, resource_attributes
 from pipeline.codecs.otlp_histograms import explicit_histogram, exponential_histogram, whole_range
 from pipeline.codecs.otlp_schema import looks_like_json, read_metric, read_metrics, read_number_attributes
+from pipeline.codecs.runs import runs
 from pipeline.codecs.series_table import BadPoint, Limits, SeriesTable
 from pipeline.records import HistogramPoint, Kind, Message, PointColumns, Rejection, Series
 
@@ -35,7 +36,6 @@ _HISTOGRAMS: dict[str, _HistogramReader] = {
 #: As otlp_scan numbers them, and what it does not read.
 _CODES = {Kind.GAUGE: 0, Kind.COUNTER: 1, Kind.DELTA: 2, Kind.HISTOGRAM: 3, Kind.HISTOGRAM_DELTA: 4}
 _KINDS = tuple(_CODES)
-_SCANNED_AT_ONCE = 4 * 2**20  # bytes
 _MOST_KEPT_BYTES = 512 * 2**20  # of series' bytes, before everything is forgotten
 _Arrays = npt.NDArray[Any]
 
@@ -69,7 +69,7 @@ class OtlpMetrics:
         if self.table.generation != generation:
             self._forget()
         rows = _Rows()
-        for first, last in _cuts(messages):
+        for first, last in runs(messages):
             self._decode_some(rows, messages, first, last)
         return rows.columns()
 
@@ -380,18 +380,6 @@ class _Rows:
             Rejection(number, reason, detail, whole=number not in alive)
             for (number, reason), (_, detail) in sorted(self._refused.items())
         ]
-
-
-def _cuts(messages: Sequence[Message]) -> Iterator[tuple[int, int]]:
-    """Runs of messages of some megabytes (or one message): first and end."""
-    first = size = 0
-    for number, message in enumerate(messages):
-        length = len(message.value or b"")
-        if number > first and size + length > _SCANNED_AT_ONCE:
-            yield first, number
-            first, size = number, 0
-        size += length
-    yield first, len(messages)
 
 
 def _kind(metric: Any, form: str, data: Any) -> Kind:

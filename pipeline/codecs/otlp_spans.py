@@ -6,63 +6,31 @@ and reason. Spans are read by a compiled scanner (``otlp_span_scan``); JSON and 
 the official classes, to the same rows.
 """
 
-from collections.abc import Sequence
 from math import isfinite
 from typing import Any
-
-import numpy as np
 
 from pipeline.codecs.otlp_attributes import point_attributes, resource_attributes
 from pipeline.codecs.otlp_schema import looks_like_json
 from pipeline.codecs.otlp_span_scan import scan
 from pipeline.codecs.otlp_span_schema import read_key_value, read_traces, read_value
+from pipeline.codecs.scanned_spans import ScannedSpans
 from pipeline.codecs.series_table import BadPoint, Limits
 from pipeline.codecs.span_attributes import ERROR_TYPE, NEW_STATUS, NUMBERS, OLD_STATUS, failed
-from pipeline.codecs.span_rows import ReadSpan, SpanRows, runs
+from pipeline.codecs.span_rows import ReadSpan, SpanRows
 from pipeline.codecs.span_scan import MOST_KIND, parts_by_number
 from pipeline.codecs.span_table import SpanTable
-from pipeline.records import Message, Resources, SpanColumns, SpanShape
 
 _NO_VALUES = (b"", b"\x0a\x00")  # none, and an empty text
 
 
-class OtlpSpans:
+class OtlpSpans(ScannedSpans):
     """Decodes ExportTraceServiceRequest messages."""
 
     def __init__(self, limits: Limits) -> None:
-        self.table = SpanTable(limits, resource_attributes, point_attributes)
+        super().__init__(SpanTable(limits, resource_attributes, point_attributes), scan)
 
-    @property
-    def resources(self) -> Resources:
-        """Resources by number, until ``generation`` changes."""
-        return self.table.resources
-
-    @property
-    def shapes(self) -> list[SpanShape]:
-        """Shapes by number, until ``generation`` changes."""
-        return self.table.shapes
-
-    @property
-    def generation(self) -> int:
-        """Grows when the tables start over, which they do before a batch, never inside one."""
-        return self.table.generation
-
-    def decode(self, messages: Sequence[Message]) -> SpanColumns:
-        """Columns of all spans."""
-        self.table.forget_if_full()
-        rows = SpanRows()
-        for first, last in runs(messages):
-            self._decode_some(rows, messages, first, last)
-        return rows.columns()
-
-    def _decode_some(self, rows: SpanRows, messages: Sequence[Message], first: int, last: int) -> None:
-        values = [messages[number].value or b"" for number in range(first, last)]
-        scanned = [b"" if looks_like_json(value) else value for value in values]
-        data, sizes = b"".join(scanned), np.array([len(value) for value in scanned], np.int64)
-        found = scan(data, sizes, self.table.resource_slots, self.table.shape_slots)
-        rows.add_scanned(data, found, first, self.table)
-        for message in np.flatnonzero(~found.taken).tolist():
-            self._add_slowly(rows, first + message, values[message])
+    def _is_unusual(self, value: bytes) -> bool:
+        return looks_like_json(value)
 
     def _add_slowly(self, rows: SpanRows, message: int, value: bytes) -> None:
         """A message through the official classes."""

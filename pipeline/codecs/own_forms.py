@@ -20,6 +20,7 @@ from pipeline.records.signal import Attributes
 
 _KINDS, _PHASES = get_args(ChangeKind), get_args(ChangePhase)
 _MOST_SEVERITY = FATAL + 3
+_UNLIMITED = Limits(max_attributes=2**31, max_attribute_bytes=2**31)
 _FLAG = "feature_flag.key"
 #: What a flag serves, the newest name first.
 _VARIANTS = ("feature_flag.result.variant", "feature_flag.variant", "feature_flag.result.value")
@@ -123,6 +124,16 @@ def change_form(change: Change) -> dict[str, Any]:
         "chain": change.chain,
         "attributes": dict(change.attributes),
     }
+
+
+def form_of(happening: Event | Change) -> tuple[str, dict[str, Any]]:
+    """``event`` or ``change``, and its JSON object."""
+    return ("event", event_form(happening)) if isinstance(happening, Event) else ("change", change_form(happening))
+
+
+def happening_of(kind: str, form: Mapping[str, Any]) -> Event | Change:
+    """The inverse of ``form_of``, for what we wrote ourselves: no limits but its own. Raises BadPoint."""
+    return event_of(form, _UNLIMITED) if kind == "event" else change_of(form, _UNLIMITED)
 
 
 def _attributes(

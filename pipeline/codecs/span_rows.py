@@ -4,7 +4,7 @@ Guarantee: row order is message order, whatever way a message was read; at most 
 reason, with the detail of the first. Rows that were scanned are arrays, the others lists.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +13,8 @@ import numpy.typing as npt
 from pipeline.codecs import span_scan as scan
 from pipeline.codecs.series_table import BadPoint
 from pipeline.codecs.span_table import SpanTable
-from pipeline.records import Message, Rejection, SpanColumns
+from pipeline.records import Rejection, SpanColumns
 
-_SCANNED_AT_ONCE = 2**20  # bytes
 _Arrays = npt.NDArray[Any]
 
 #: Reason and detail for what is wrong with a span, in the order of span_scan.
@@ -160,18 +159,6 @@ class SpanRows:
             Rejection(number, reason, detail, whole=number not in alive)
             for (number, reason), (_, detail) in sorted(self._refused.items())
         ]
-
-
-def runs(messages: Sequence[Message]) -> Iterator[tuple[int, int]]:
-    """Runs of messages of some megabytes (or one message): first and end."""
-    first = size = 0
-    for number, message in enumerate(messages):
-        length = len(message.value or b"")
-        if number > first and size + length > _SCANNED_AT_ONCE:
-            yield first, number
-            first, size = number, 0
-        size += length
-    yield first, len(messages)
 
 
 def _kept(row: _Arrays, parts: _Arrays, links: _Arrays, keep: _Arrays) -> tuple[_Arrays, _Arrays, _Arrays]:

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from pipeline.codecs import anomaly_event, happening_event, incident_event, own_forms
-from pipeline.codecs.series_table import Limits
 from pipeline.flow.chain import UnreadableState
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
@@ -36,10 +35,6 @@ from pipeline.windows.progress import Progress
 _VERSION = "correlate/3"
 #: How long after it an incident may still ask for what happened before its onset.
 _REMEMBERED_US = 24 * CHANGES_US
-
-
-#: What we saved keeps no limits but its own.
-_UNLIMITED = Limits(max_attributes=2**31, max_attribute_bytes=2**31)
 
 
 class CorrelateChain:
@@ -167,7 +162,7 @@ class CorrelateChain:
         if self._waiting:
             _, offset, progress = min(self._waiting, key=lambda held: held[1])
         budgets = self._grouping.budgets.dump(self._closed_us)
-        evidence = [_packed(happened) for happened in self._grouping.evidence]
+        evidence = [own_forms.form_of(happened.what) for happened in self._grouping.evidence]
         head = msgspec.msgpack.encode([offset, progress, self._closed_us, budgets, evidence])
         blocks = {f"incident/{key}": _pack(incident) for key, incident in self._grouping.open.items()}
         return Snapshot(_VERSION, offset, head, blocks, tuple(blocks), full=True)
@@ -184,25 +179,13 @@ class CorrelateChain:
             self._offset, progress, self._closed_us, budgets, packed = msgspec.msgpack.decode(snapshot.head)
             self._progress.load(progress)
             opened = [_unpack(snapshot.blocks[name]) for name in snapshot.names]
-            evidence = [self._happened(_unpacked(each)) for each in packed]
+            evidence = [self._happened(own_forms.happening_of(kind, form)) for kind, form in packed]
             self._grouping = Grouping(self._config.join_us, self._config.resolve_us, opened, budgets, evidence)
         except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
             raise UnreadableState(f"state of {self._name} is damaged: {error!r}") from error
 
     def lost_history(self) -> None:
         self._progress.lost_history()
-
-
-def _packed(happened: Happened) -> list[Any]:
-    what = happened.what
-    if isinstance(what, Event):
-        return ["event", own_forms.event_form(what)]
-    return ["change", own_forms.change_form(what)]
-
-
-def _unpacked(packed: list[Any]) -> Event | Change:
-    kind, form = packed
-    return own_forms.event_of(form, _UNLIMITED) if kind == "event" else own_forms.change_of(form, _UNLIMITED)
 
 
 def _pack(incident: Open) -> bytes:

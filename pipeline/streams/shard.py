@@ -25,7 +25,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from mode import Service
 
 from pipeline.flow.chain import Chain, UnreadableState
-from pipeline.records import NO_TIME, US
+from pipeline.records import NO_TIME, US, Snapshot
 from pipeline.settings import Settings
 from pipeline.streams import checkpoints, clients, fetching, state_topic
 from pipeline.streams.exits import Exit, WorkerExit
@@ -91,6 +91,7 @@ class ShardService(Service):
         self._next_checkpoint = 0.0
         self._next_shown = 0.0
         self._raw = False
+        self._restoring: asyncio.Task[None] | None = None
         self._consumer: AIOKafkaConsumer
         self._outbox: Outbox
         telemetry.ready.labels(stage.role).set(0)
@@ -116,6 +117,7 @@ class ShardService(Service):
     async def on_stop(self) -> None:
         """Save, leave the group, close. The supervisor bounds the time that this may take."""
         if hasattr(self, "_consumer"):
+            await self._stop_restoring()
             if self.failure is None:
                 with contextlib.suppress(KafkaError):
                     async with self._lock:
@@ -221,10 +223,13 @@ class ShardService(Service):
         """Say so, loudly, if the log now starts above our place: what lies between is gone."""
         beginning = (await self._consumer.beginning_offsets([partition]))[partition]
         if beginning > shard.position:
-            self.telemetry.drops.labels(self.stage.role, "log_truncated").inc(beginning - shard.position)
-            text = "%s: %d messages of %s from offset %d on were deleted unread; give the topic a longer retention"
-            log.error(text, self.label, beginning - shard.position, shard.name, shard.position)
-            shard.chain.lost_history()
+            self._say_truncated(shard, beginning)
+
+    def _say_truncated(self, shard: Shard, beginning: int) -> None:
+        self.telemetry.drops.labels(self.stage.role, "log_truncated").inc(beginning - shard.position)
+        text = "%s: %d messages of %s from offset %d on were deleted unread; give the topic a longer retention"
+        log.error(text, self.label, beginning - shard.position, shard.name, shard.position)
+        shard.chain.lost_history()
 
     async def _flush(self) -> None:
         now = time.monotonic()
@@ -345,6 +350,7 @@ class ShardService(Service):
 
     async def revoked(self, partitions: Collection[TopicPartition]) -> None:
         """Save and let go of all shards (every rebalance takes all away and gives some back)."""
+        await self._stop_restoring()
         async with self._lock:
             self._generation += 1
             self._not_ready()
@@ -354,11 +360,24 @@ class ShardService(Service):
             self._shards.clear()
 
     async def assigned(self, partitions: Collection[TopicPartition]) -> None:
+        """Begin to restore. aiokafka sends no heartbeats until this returns, and a restore may take longer than the
+        session: within it, this worker would lose what it was just given, for ever and ever."""
+        self._restoring = asyncio.create_task(self._restore_all(partitions), name=f"{self.label}: restore")
+
+    async def _restore_all(self, partitions: Collection[TopicPartition]) -> None:
+        try:
+            await self._restored(partitions)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            await self.fail(_explained(error, self.label))
+
+    async def _restored(self, partitions: Collection[TopicPartition]) -> None:
         """Restore each shard and seek its input to the place that its state follows from."""
         async with self._lock:
-            self._generation += 1
             started = time.monotonic()
-            await self._restore(sorted(partitions))
+            self._shards = await self._restore(sorted(partitions))
+            self._generation += 1  # what was fetched meanwhile came from elsewhere
             self._next_checkpoint = time.monotonic() + self.settings.state.checkpoint_interval_seconds
             took = time.monotonic() - started
             self.telemetry.restore_seconds.labels(self.stage.role).observe(took)
@@ -368,37 +387,42 @@ class ShardService(Service):
             self.telemetry.ready.labels(self.stage.role).set(1)
             self.ready.set()
 
+    async def _stop_restoring(self) -> None:
+        if self._restoring is not None:
+            self._restoring.cancel()
+            await asyncio.wait([self._restoring])
+            self._restoring = None
+
     def _not_ready(self) -> None:
         self.ready.clear()
         self.telemetry.ready.labels(self.stage.role).set(0)
 
-    async def _restore(self, partitions: list[TopicPartition]) -> None:
+    async def _restore(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Shard]:
         states = {partition: self._state_of(partition) for partition in partitions}
         live = await state_topic.read_live(self.settings, set(states.values()))
         left = Counter(states.values())  # inputs of several topics have one state partition
-        self._shards.clear()
+        shards = {}
         for partition, state in states.items():
             name = f"{partition.topic}/{partition.partition}"
             chain = self.stage.chain(partition.topic, partition.partition)
             left[state] -= 1
             records = live[state] if left[state] else live.pop(state)
-            snapshot = checkpoints.newest(name, records)
-            if snapshot is not None:
-                chain.restore(snapshot)
+            snapshot = await asyncio.to_thread(_restore_chain, chain, name, records)
             epoch = uuid.uuid4().hex
             older = [key for key, _ in checkpoints.other_epochs(name, epoch, records)]
             position = snapshot.offset if snapshot is not None else 0
             writer = checkpoints.Writer(name, epoch)
-            self._shards[partition] = Shard(name, chain, position, state, writer, older, saved_offset=position)
-        for partition, shard in self._shards.items():
-            await self._seek(partition, shard)
+            shards[partition] = Shard(name, chain, position, state, writer, older, saved_offset=position)
+        beginnings = await self._consumer.beginning_offsets(partitions) if partitions else {}
+        for partition, shard in shards.items():
+            self._seek(partition, shard, beginnings[partition])
+        return shards
 
-    async def _seek(self, partition: TopicPartition, shard: Shard) -> None:
+    def _seek(self, partition: TopicPartition, shard: Shard, beginning: int) -> None:
         """Go to the shard's place; if the log now starts above it, say so and go to where it starts."""
-        beginning = (await self._consumer.beginning_offsets([partition]))[partition]
         if beginning > shard.position:
             if shard.position > 0:
-                await self._check_truncation(partition, shard)
+                self._say_truncated(shard, beginning)
             else:
                 shard.chain.lost_history()
             shard.position = beginning
@@ -407,6 +431,14 @@ class ShardService(Service):
     def _state_of(self, partition: TopicPartition) -> TopicPartition:
         topic = self.settings.topic(self.stage.state_topic)
         return TopicPartition(topic, partition.partition)
+
+
+def _restore_chain(chain: Chain, name: str, records: dict[bytes, bytes]) -> Snapshot | None:
+    """Put the newest checkpoint of a shard, if there is one, into its new chain."""
+    snapshot = checkpoints.newest(name, records)
+    if snapshot is not None:
+        chain.restore(snapshot)
+    return snapshot
 
 
 class _Listener(ConsumerRebalanceListener):

@@ -39,9 +39,9 @@ CHECKOUT = ("checkout", {"hostname": "node-1"})
 class Slow(JaegerSpans):
     """Everything through the classes."""
 
-    def _decode_some(self, rows: Any, messages: Sequence[Any], first: int, last: int) -> None:
-        for number in range(first, last):
-            self._add_slowly(rows, number, messages[number].value or b"")
+    def _decode_some(self, rows: Any, values: Sequence[bytes], first: int) -> None:
+        for number, value in enumerate(values, first):
+            self._add_slowly(rows, number, value)
 
 
 def both() -> tuple[JaegerSpans, Slow]:
