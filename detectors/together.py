@@ -68,6 +68,35 @@ class Entities:
         self._joining.append((entity, row))
         return True
 
+    def leave(self, rows: npt.NDArray[np.int64], least: int) -> npt.NDArray[np.bool_]:
+        """Take these rows out of all entities, and entities out that have fewer than ``least`` members then; which
+        entities stay, (entities,). Those that stay are numbered anew, in the same order."""
+        self._settle()
+        goes = np.isin(self.rows, rows)
+        stays = np.ones(len(self), np.bool_)
+        if not goes.any():
+            return stays
+        of_row = np.repeat(np.arange(len(self)), self.sizes)
+        left = self.sizes - np.bincount(of_row[goes], minlength=len(self))
+        touched = left < self.sizes
+        stays = ~touched | (left >= least)
+        squares = np.concatenate([[0], np.cumsum(self.sizes**2)])
+        firsts = np.concatenate([[0], np.cumsum(self.sizes)])
+        for entity in np.flatnonzero(touched & stays).tolist():
+            size = int(self.sizes[entity])
+            matrix = self.inverse[squares[entity] : squares[entity + 1]].reshape(size, size)
+            for member in np.flatnonzero(goes[firsts[entity] : firsts[entity + 1]]).tolist():
+                matrix -= np.outer(matrix[:, member], matrix[member]) / matrix[member, member]
+        keep = ~goes & stays[of_row]
+        # entry (i, j) of an entity's matrix: the member in whose row it stands, and the one in whose column
+        line = np.repeat(np.arange(self.rows.size), self.sizes[of_row])
+        column = np.arange(self.inverse.size) - squares[of_row[line]]
+        column = firsts[of_row[line]] + column % self.sizes[of_row[line]]
+        self.inverse = self.inverse[keep[line] & keep[column]]
+        self.rows, self.sizes, self.numbers = self.rows[keep], left[stays], self.numbers[stays]
+        self._members = self.sizes.tolist()
+        return stays
+
     def members(self, entity: int) -> list[int]:
         """The rows of an entity, in the order they came."""
         self._settle()

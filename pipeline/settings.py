@@ -124,6 +124,11 @@ class LimitSettings(_Section):
     max_attribute_bytes: int = Field(1024, ge=16, description="of one attribute value or one name, in UTF-8")
     max_series: int = Field(1_000_000, ge=1000, description="distinct series an ingest shard remembers at once")
     max_operations: int = Field(200, ge=1, description="operations of a workload that traces tell apart")
+    max_signals_per_metric: int = Field(10_000, ge=1, description="signals that a workload has of one metric")
+    max_signals_per_workload: int = Field(200_000, ge=1, description="signals that a workload has of all metrics")
+    over_max_signals: Literal["refuse", "count"] = Field(
+        "refuse", description="what happens to more: values are dropped and counted, or they are only counted"
+    )
 
 
 class StateSettings(_Section):
@@ -131,6 +136,12 @@ class StateSettings(_Section):
 
     checkpoint_interval_seconds: float = Field(5.0, gt=0)
     max_state_age_seconds: float = Field(60.0, gt=0, description="no checkpoint may be older, however long they take")
+    signal_ttl_seconds: float = Field(
+        691_200.0, ge=3600, description="a signal of which nothing comes for longer is forgotten, with its baseline"
+    )
+    instance_ttl_seconds: float = Field(
+        86_400.0, ge=3600, description="the same for signals of one instance (a pod, a process), which come and go"
+    )
 
 
 class IncidentSettings(_Section):

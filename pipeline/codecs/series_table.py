@@ -6,6 +6,7 @@ Guarantee: a number means the same series until ``generation`` changes; the tabl
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Literal
 
 from pipeline.records import Series
 
@@ -18,6 +19,9 @@ class Limits:
     max_attribute_bytes: int = 1024
     max_series: int = 1_000_000
     max_operations: int = 200  # that are told apart, of a workload
+    max_signals_per_metric: int = 10_000  # of a workload
+    max_signals_per_workload: int = 200_000
+    over_max_signals: Literal["refuse", "count"] = "refuse"
 
 
 class SeriesTable:

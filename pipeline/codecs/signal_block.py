@@ -4,6 +4,8 @@ Guarantee: decode(encode(block)) keeps every row, description and histogram.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -12,6 +14,7 @@ import numpy.typing as npt
 
 from pipeline.codecs import columns, entities
 from pipeline.records import HistogramPoint, Kind, Signal, SignalBlock
+from pipeline.records.signal import Attributes
 
 _KIND = "signals/2"
 
@@ -120,9 +123,14 @@ def describe(signal: Signal) -> list[Any]:
 def signal_of(parts: Sequence[Any]) -> Signal:
     """The inverse of ``describe``; raises ValueError or TypeError on anything else."""
     id_, name, unit, kind, scope, workload, instance, flat = parts
-    return Signal(
-        id_, name, unit, Kind(kind), scope, workload, instance, tuple(zip(flat[::2], flat[1::2], strict=True))
-    )
+    who = intern(scope), intern(workload), intern(instance)
+    return Signal(id_, intern(name), intern(unit), Kind(kind), *who, _attributes(tuple(flat)))
+
+
+@lru_cache(maxsize=65_536)
+def _attributes(flat: tuple[str, ...]) -> Attributes:
+    """Pairs of what stands one after the other; a million signals have few attributes that differ, and share them."""
+    return tuple((intern(name), intern(value)) for name, value in zip(flat[::2], flat[1::2], strict=True))
 
 
 def encode_signals(signals: Sequence[Signal]) -> bytes:

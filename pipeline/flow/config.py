@@ -31,6 +31,8 @@ class FlowConfig:
     line_sources: tuple[str, ...] = ()
     span_partitions: int = 1
     line_partitions: int = 1
+    ttl_us: int = 8 * 86_400 * US  # event time for which a signal of which nothing comes is remembered
+    instance_ttl_us: int = 86_400 * US  # the same for a signal of one instance
     trace_wait_us: int = 10 * US  # event time until a trace is taken as whole
     join_us: int = 60 * US
     resolve_us: int = 30 * US

@@ -4,20 +4,24 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from pipeline.records import HistogramPoint, Signal
+from pipeline.flow.known_signals import KnownSignals
+from pipeline.records import HistogramPoint
 from pipeline.scoring.scorer import Scorer
 from pipeline.signals import rates
 from pipeline.signals.distributions import Seen, summarise
-from pipeline.signals.identity import derived
 from pipeline.windows.tumbling import ClosedWindow
+
+Array = npt.NDArray[Any]
 
 
 class Distributions:
     """``values`` adds the derived signals to the scorer's catalogue as they appear."""
 
-    def __init__(self, scorer: Scorer) -> None:
+    def __init__(self, scorer: Scorer, known: KnownSignals) -> None:
         self._scorer = scorer
+        self._known = known
         self._seen: dict[int, Seen] = {}
         self._derived: dict[tuple[int, str], int] = {}
 
@@ -46,14 +50,15 @@ class Distributions:
     def _row(self, row: int, suffix: str) -> int:
         known = self._derived.get((row, suffix))
         if known is None:
-            base: Signal = self._scorer.catalogue.signals[row]
-            unit = "1/s" if suffix == "rate" else base.unit
-            group = self._scorer.table.groups["signal"]
-            window_us = int(group["window_us"][row])
-            known = self._derived[row, suffix] = self._scorer.add(derived(base, suffix, unit), window_us)
-            group = self._scorer.table.groups["signal"]
-            group["window_us"][known] = window_us
+            known = self._derived[row, suffix] = self._known.derived(row, suffix)
         return known
+
+    def forget(self, rows: Array) -> None:
+        """Begin anew with these rows."""
+        gone = set(rows.tolist())
+        for row in gone & self._seen.keys():
+            del self._seen[row]
+        self._derived = {key: row for key, row in self._derived.items() if key[0] not in gone and row not in gone}
 
     def dump(self) -> bytes:
         """What each histogram showed last."""

@@ -6,7 +6,7 @@ is read again after a restore, for a checkpoint has the progress as it was befor
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from pipeline.records import NO_TIME, Output, window_end
 from pipeline.windows.progress import Progress
 
 Array = npt.NDArray[Any]
+_NOTHING: Mapping[str, Array] = {}
 
 
 class Block(Protocol):
@@ -85,17 +86,17 @@ class Intake:
         out.count("notice", "gap")
         return False
 
-    def fresh(self, block: Block, ends: Array, out: Output, unknown: Array | None = None) -> Array:
+    def fresh(self, block: Block, ends: Array, out: Output, refused: Mapping[str, Array] = _NOTHING) -> Array:
         """Which rows of a block are to be held, (rows,) of bool; the others are counted. ``ends`` are the ends of their
-        windows, ``unknown`` marks rows of which nobody knows what they are."""
+        windows, ``refused`` marks, by reason, rows that cannot be used whenever they come."""
         take = np.ones(ends.size, np.bool_)
-        for reason, wrong in self._unusable(block, ends, unknown):
+        for reason, wrong in self._unusable(block, ends, refused):
             out.count("notice" if reason == "sent_again" else "drop", reason, int((wrong & take).sum()))
             take &= ~wrong
         take &= ends > max(self.closed_us, self.watermark_us)
         return take
 
-    def _unusable(self, block: Block, ends: Array, unknown: Array | None) -> list[tuple[str, Array]]:
+    def _unusable(self, block: Block, ends: Array, refused: Mapping[str, Array]) -> list[tuple[str, Array]]:
         found = []
         applied = self._progress.applied(block.source)
         if applied is not None and block.start < applied:
@@ -104,8 +105,7 @@ class Intake:
             late = np.zeros(ends.size, np.bool_)
             late[block.late] = True
             found.append(("late", late))
-        if unknown is not None and unknown.any():
-            found.append(("unknown_signal", unknown))
+        found += refused.items()
         found.append(("late_after_idle", ends <= self.watermark_us))
         return found
 

@@ -7,6 +7,7 @@ before the oldest block that still waits for the watermark; reading on from ther
 of windows that are closed already are passed over, as are policies heard before.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -25,11 +26,13 @@ from pipeline.codecs import (
     score_block,
     signal_block,
 )
+from pipeline.flow import known_signals
 from pipeline.flow.chain import UnreadableState
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
 from pipeline.flow.distributions import Distributions
 from pipeline.flow.intake import Intake
+from pipeline.flow.known_signals import KnownSignals
 from pipeline.policies import LivePolicies, PolicyTable
 from pipeline.records import (
     NO_TIME,
@@ -53,12 +56,14 @@ from pipeline.topology.workloads import Workloads
 from pipeline.windows.tumbling import ClosedWindow, Pending, Rows
 
 Array = npt.NDArray[Any]
+log = logging.getLogger(__name__)
 
-
+_TOO_MANY = (
+    "more are refused until some send nothing for their time to live; take an attribute with very many values off "
+    "where it comes from, or raise limits.max_signals_per_metric or limits.max_signals_per_workload"
+)
 #: Windows for which a count of which nothing comes is 0, and not a gap.
 _QUIET_WINDOWS = 60
-#: What we keep of a signal beside what the scorer does: how to read it, and when it was last counted.
-_SIGNAL = {"kind": np.uint8, "window_us": np.int64, "counted_us": np.int64}
 
 
 class ScoreChain:
@@ -68,15 +73,17 @@ class ScoreChain:
         self._name = f"signals/{partition}"
         self._config = config
         self._policies = LivePolicies(config.policy, config.policies)
-        self._scorer = Scorer(self._policies.table, extra={"signal": _SIGNAL, "rates": rates.FIELDS})
-        self._distributions = Distributions(self._scorer)
+        extra = {"signal": known_signals.FIELDS, "rates": rates.FIELDS}
+        self._scorer = Scorer(self._policies.table, extra, known_signals.GIVEN)
+        self._known = KnownSignals(self._scorer, config)
+        self._distributions = Distributions(self._scorer, self._known)
         self._intake = Intake(config.sources, config.lateness_us, punctual=config.join_shards())
         self._pending = Pending()
         self._workloads = Workloads()
         self._sent = [0] * config.anomaly_partitions  # anomalies written, by partition
         self._told = NO_TIME
-        self._saved_rows = 0  # signals that the last checkpoint kept knows
-        self._version = f"score/4+{self._scorer.detector.version}"
+        self._read = 0  # messages below it are in the state, but for what waits
+        self._version = f"score/5+{self._scorer.detector.version}"
 
     # -- in ------------------------------------------------------------------------------------------------------
 
@@ -90,10 +97,15 @@ class ScoreChain:
             try:
                 block = signal_block.decode(message.value or b"")
             except columns.DamagedFrame as error:
+                out.count("drop", "undecodable")
                 self._dead_letter(message, str(error), out)
                 continue
+            if block.described and message.offset >= self._read:
+                self._describe(block.described, message, out)
             self._take(block, out)
             self._close(out)
+        if messages:
+            self._read = max(self._read, messages[-1].offset + 1)
         return out
 
     def _hear(self, message: Message, out: Output) -> None:
@@ -101,13 +113,12 @@ class ScoreChain:
         try:
             control = policy_event.decode_control(message.value)
         except policy_event.BadPolicy as error:
+            out.count("drop", "undecodable")
             self._dead_letter(message, str(error), out)
             return
         out.count("notice", "policy_repeated", self._policies.take(control, self._intake.watermark_us))
 
     def _take(self, block: SignalBlock, out: Output) -> None:
-        if block.described:
-            self._describe(block.described, out)
         for entity in block.entities:
             self._see(entity, block.progress_us, out)
         if self._intake.accepts(block, out):
@@ -127,21 +138,18 @@ class ScoreChain:
         self._sent[partition] += 1
         out.records.append(Produced("anomalies", value, scope.encode("utf-8", "replace"), partition, headers))
 
-    def _describe(self, signals: Sequence[Signal], out: Output) -> None:
-        added = self._scorer.add_all(signals, lambda signal: self._config.window_of(signal.kind))
-        rows = [row for row in added if row >= 0]
-        out.count("drop", "id_collision", len(added) - len(rows))
-        kinds = [self._scorer.catalogue.signals[row].kind for row in rows]
-        group = self._scorer.table.groups["signal"]
-        group["kind"][rows] = [rates.KIND_CODES[kind] for kind in kinds]
-        group["window_us"][rows] = [self._config.window_of(kind) for kind in kinds]
+    def _describe(self, signals: Sequence[Signal], message: Message, out: Output) -> None:
+        for excess in self._known.describe(signals, out):
+            log.warning("%s: %s", self._name, excess)
+            self._dead_letter(message, f"{excess}: {_TOO_MANY}", out, "too_many_signals")
 
     def _hold(self, block: SignalBlock, out: Output) -> int:
         """Keep a block's rows until their windows close; the greatest window end held."""
         row = self._scorer.catalogue.rows(block.ids)[block.signal]
         known = self._scorer.table.groups["signal"]["window_us"][np.maximum(row, 0)]
         ends = window_end(block.time_us, known + (row < 0))
-        take = self._intake.fresh(block, ends, out, unknown=row < 0)
+        why = "too_many_signals" if self._known.refusing else "unknown_signal"
+        take = self._intake.fresh(block, ends, out, {why: row < 0})
         start_us = block.start_us if block.start_us is not None else np.zeros(row.size, np.int64)
         rows = Rows(row, block.time_us, block.value, start_us, block.offset, block.source, block.histograms)
         if take.all():
@@ -162,7 +170,14 @@ class ScoreChain:
         self._intake.closed(watermark)
 
     def _pass_time(self, until_us: int, out: Output) -> None:
-        """Up to this event time new policies come into force and silent episodes end, each at its time."""
+        """Up to this event time new policies come into force, silent episodes end, and idle signals are forgotten, each
+        at its time."""
+        if (tick_us := known_signals.tick(until_us)) > self._known.tick_us:
+            self._change(tick_us - 1, out)
+            self._distributions.forget(self._known.forget_idle(tick_us, self._pending.rows(), out))
+        self._change(until_us, out)
+
+    def _change(self, until_us: int, out: Output) -> None:
         while (at := self._policies.next_us()) is not None and at <= until_us:
             self._silences(at - 1, out)
             before, now = self._policies.table, self._policies.advance(at)
@@ -177,6 +192,7 @@ class ScoreChain:
 
     def _score(self, window: ClosedWindow, out: Output) -> None:
         table = self._scorer.table
+        self._known.saw(window.row, window.end_us)
         out.count("notice", "duplicate", window.duplicates)
         kind = table.groups["signal"]["kind"][window.row]
         points = rates.SortedPoints(window.row, window.time_us, window.value, window.start_us)
@@ -198,6 +214,7 @@ class ScoreChain:
             row, value, time_us, count = row[finite], value[finite], time_us[finite], count[finite]
         if not row.size:
             return
+        self._known.saw(row, window.end_us)
         start_us = window.end_us - np.maximum(table.groups["signal"]["window_us"][row], 1)
         block, anomalies = self._scorer.step(window.end_us, row, start_us, time_us, value, count)
         out.count("windows", "", row.size)
@@ -227,10 +244,9 @@ class ScoreChain:
             key = anomaly.signal.scope.encode("utf-8", "replace")
             out.records.append(Produced("anomalies", value, key, partition, headers))
 
-    def _dead_letter(self, message: Message, detail: str, out: Output) -> None:
-        out.count("drop", "undecodable")
+    def _dead_letter(self, message: Message, detail: str, out: Output, reason: str = "undecodable") -> None:
         topic, _, partition = self._name.rpartition("/")
-        out.records.append(dead_letter(message, topic, partition, "undecodable", detail))
+        out.records.append(dead_letter(message, topic, partition, reason, detail))
 
     def flush(self, *, idle: bool = False) -> Output:
         """Tell every partition of ``calm.anomalies`` how far event time is."""
@@ -277,7 +293,7 @@ class ScoreChain:
     def snapshot(self, *, full: bool) -> Snapshot:
         offset, progress = self._intake.place()
         table = self._scorer.table
-        kept = [offset, progress, self._intake.closed_us, self._sent, table.rows, self._policies.dump()]
+        ours = [self._intake.closed_us, self._sent, self._read, self._known.tick_us, self._policies.dump()]
         changed = table.changed(everything=full)
         blocks: dict[str, Callable[[], bytes]] = {
             name: partial(columns.encode, name, arrays) for name, arrays in changed
@@ -286,20 +302,27 @@ class ScoreChain:
         blocks["pools"] = lambda: columns.encode("pools", self._scorer.pools.dump())
         signals = self._scorer.catalogue.signals
         for part in range(table.parts()):
-            inside = slice(part * PART_ROWS, min((part + 1) * PART_ROWS, table.rows))
             names.append(f"signals/{part}")
-            if full or inside.stop > self._saved_rows:
+            if full or part in self._scorer.catalogue.changed:
+                inside = slice(part * PART_ROWS, min((part + 1) * PART_ROWS, table.rows))
                 blocks[f"signals/{part}"] = partial(_described, signals, inside)
         names.append("workloads")
         blocks["workloads"] = lambda: msgspec.msgpack.encode(self._workloads.dump())
         if self._distributions.any():
             names.append("distributions")
             blocks["distributions"] = self._distributions.dump
-        return Snapshot(self._version, offset, msgspec.msgpack.encode(kept), LaterBlocks(blocks), tuple(names), full)
+        return Snapshot(
+            self._version,
+            offset,
+            msgspec.msgpack.encode([offset, progress, *ours]),
+            LaterBlocks(blocks),
+            tuple(names),
+            full,
+        )
 
     def saved(self) -> None:
-        self._saved_rows = self._scorer.table.rows
         self._scorer.table.clean()
+        self._scorer.catalogue.changed.clear()
 
     def restore(self, snapshot: Snapshot) -> None:
         if snapshot.version != self._version:
@@ -308,13 +331,13 @@ class ScoreChain:
                 "Run the version that wrote it, or delete the records of the state topic to start learning anew"
             )
         try:
-            offset, progress, closed_us, self._sent, rows, policies = msgspec.msgpack.decode(snapshot.head)
+            head = msgspec.msgpack.decode(snapshot.head)
+            offset, progress, closed_us, self._sent, self._read, self._known.tick_us, policies = head
             self._intake.restore(offset, progress, closed_us)
             self._policies.load(policies)
             parts = [name for name in snapshot.names if name.startswith("signals/")]
-            for name in sorted(parts, key=lambda part: int(part.split("/")[1])):
-                self._scorer.add_all(signal_block.decode_signals(snapshot.blocks[name]))
-            self._scorer.table.grow(rows)
+            parts.sort(key=lambda part: int(part.split("/")[1]))
+            self._known.load([each for name in parts for each in signal_block.decode_signals(snapshot.blocks[name])])
             for name in snapshot.names:
                 if name.startswith(("fast/", "slow/")):
                     self._scorer.table.load(name, columns.decode(snapshot.blocks[name])[1])

@@ -15,6 +15,7 @@ from detectors.layout import ALIGN, FAST, HIGH, LAST, LEAST, LOW, MOST, OFFSET, 
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.score import ScoreChain
 from pipeline.records import US, Kind, Signal, Snapshot
+from pipeline.scoring.catalogue import VACANT
 from pipeline.scoring.episodes import SILENT_INTERVALS
 from pipeline.scoring.relatives import ENTITY_SIGNAL
 from pipeline.scoring.scorer import Scorer
@@ -73,7 +74,7 @@ def signal_statuses(snapshot: Snapshot, partition: int, config: FlowConfig) -> I
     core, ahead = arrays["core"], _ahead(scorer, watermark_us)
     own = scorer.table.groups["counts"]["seen"]  # the detector counts what an heir has inherited, too
     for row, signal in enumerate(scorer.catalogue.signals):
-        if signal.kind in _NOT_SCORED:
+        if signal == VACANT or signal.kind in _NOT_SCORED:
             continue
         windows = int((arrays["seen"] if signal.name == ENTITY_SIGNAL else own)[row])
         seen_us = int(episodes["seen_us"][row])

@@ -104,8 +104,12 @@ class Replay:
         self._correlate = [CorrelateChain(partition, config) for partition in range(config.anomaly_partitions)]
         self._sinks = sinks
         self._signals: dict[int, Signal] = {}
-        self._described = [0] * config.signal_partitions
+        for chain in self._score:
+            chain.scorer.catalogue.heard = self._hear
         self._offset: Counter[tuple[str, int]] = Counter()
+
+    def _hear(self, signal: Signal) -> None:
+        self._signals[signal.id] = signal
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
@@ -162,10 +166,6 @@ class Replay:
 
     def _take_scores(self, partition: int, output: Output) -> None:
         """From score to correlate."""
-        known = self._score[partition].scorer.catalogue.signals
-        for signal in known[self._described[partition] :]:
-            self._signals[signal.id] = signal
-        self._described[partition] = len(known)
         self._take_in(output)
         for record in output.records:
             if record.topic == "anomalies" and record.partition is not None:

@@ -14,6 +14,7 @@ from detectors.budget import AlertBudget
 from detectors.calibration import FleetCalibration
 from detectors.layout import HOT
 from pipeline.scoring.episodes import rest
+from pipeline.scoring.relatives import LEAST_MEMBERS
 
 Array = npt.NDArray[Any]
 _TRIM = 1.0  # surprise above the threshold
@@ -39,6 +40,16 @@ class Pools:
             known = self._entity_of[entity_row] = self.entities.add()
             self.entity_rows.append(entity_row)
         self.entities.join(known, row)
+
+    def leave(self, rows: Array) -> Array:
+        """Rows (distinct) that are no members any more; the rows of derived signals of entities that end with that,
+        for too few are left."""
+        stays = self.entities.leave(rows, LEAST_MEMBERS)
+        known = np.array(self.entity_rows, np.int64)
+        self.entity_rows = known[stays].tolist()
+        self._entity_of = {row: entity for entity, row in enumerate(self.entity_rows)}
+        gone: Array = known[~stays]
+        return gone
 
     def judge_entities(self, state: dict[str, Array], values: Array, off: Array) -> tuple[Array, Array]:
         """Rows of the derived signals of entities that have data, and (rows, 4): distance a member, usual distance,

@@ -8,7 +8,8 @@ is like says little of the other.
 
 import hashlib
 from array import array
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,16 +43,14 @@ class Relatives:
     def __init__(self) -> None:
         self._siblings: dict[tuple[Any, ...], array[int]] = {}
         self._strangers: dict[tuple[Any, ...], array[int]] = {}
-        self._entities: dict[tuple[str, str, str], list[int]] = {}
+        self._entities: dict[tuple[str, str, str], array[int]] = {}
         self._derived: dict[tuple[str, str, str], Signal] = {}
 
     def add(self, row: int, signal: Signal) -> Kin:
         """Make a signal known; the rows it may inherit from."""
-        scope, name, attributes = signal.scope, signal.name, signal.attributes
-        family = (scope, signal.workload, name, attributes)
+        family, metric = _family(signal), _metric(signal)
         if (siblings := self._siblings.get(family)) is None:
             siblings = self._siblings[family] = array("q")
-        metric = (scope, name, signal.unit, signal.kind, attributes)
         if (strangers := self._strangers.get(metric)) is None:
             strangers = self._strangers[metric] = array("q")
         siblings.append(row)
@@ -62,19 +61,54 @@ class Relatives:
         """Add a signal to its entity; all rows of it, or none where it is not one to be judged with others."""
         if signal.kind in _NOT_SCORED:
             return ()
-        rows = self._entities.setdefault((signal.scope, signal.workload, signal.instance), [])
+        rows = self._entities.setdefault(_entity(signal), array("q"))
         rows.append(row)
         return rows
 
     def derived(self, signal: Signal) -> Signal:
         """The derived signal of all signals of the entity of this one."""
-        key = (signal.scope, signal.workload, signal.instance)
+        key = _entity(signal)
         known = self._derived.get(key)
         if known is None:
             digest = hashlib.blake2b("\0".join((ENTITY_SIGNAL, *key)).encode("utf-8", "surrogatepass"), digest_size=8)
             number = int.from_bytes(digest.digest(), "little")
             known = self._derived[key] = Signal(number, ENTITY_SIGNAL, "1", Kind.GAUGE, *key, ())
         return known
+
+    def remove(self, signals: Mapping[int, Signal]) -> None:
+        """Forget rows and what they were of."""
+        _take_out(self._siblings, ((_family(signal), row) for row, signal in signals.items()))
+        _take_out(self._strangers, ((_metric(signal), row) for row, signal in signals.items()))
+        of_entities = [(_entity(signal), row) for row, signal in signals.items() if signal.kind not in _NOT_SCORED]
+        _take_out(self._entities, of_entities)
+        for key, _ in of_entities:
+            if key not in self._entities:
+                self._derived.pop(key, None)
+
+
+def _family(signal: Signal) -> tuple[Any, ...]:
+    return signal.scope, signal.workload, signal.name, signal.attributes
+
+
+def _metric(signal: Signal) -> tuple[Any, ...]:
+    return signal.scope, signal.name, signal.unit, signal.kind, signal.attributes
+
+
+def _entity(signal: Signal) -> tuple[str, str, str]:
+    return signal.scope, signal.workload, signal.instance
+
+
+def _take_out(groups: MutableMapping[Any, Any], leaving: Iterable[tuple[Hashable, int]]) -> None:
+    """Take rows out of the groups that they are in; a group without any goes."""
+    gone: defaultdict[Hashable, set[int]] = defaultdict(set)
+    for key, row in leaving:
+        gone[key].add(row)
+    for key, rows in gone.items():
+        stay = [row for row in groups.get(key, ()) if row not in rows]
+        if stay:
+            groups[key] = array("q", stay)
+        else:
+            groups.pop(key, None)
 
 
 class Donors:

@@ -26,6 +26,8 @@ from pipeline.scoring.table import Table
 
 Array = npt.NDArray[Any]
 _USUAL_WINDOW_US = 60 * US
+#: What was given to a row, and does not come from what it saw.
+_GIVEN = frozenset({("given", "window_us"), ("detector", "phase")})
 
 
 def default_detector(policy: DetectorPolicy) -> ComposedDetector:
@@ -35,9 +37,15 @@ def default_detector(policy: DetectorPolicy) -> ComposedDetector:
 
 class Scorer:
     """Detector, pools, policies and episodes for all signals of one shard. ``extra`` are array groups of other stages
-    that live in the same table (and so in the same checkpoints)."""
+    that live in the same table (and so in the same checkpoints); of these, arrays that are ``given`` (group, name)
+    stay when a row begins anew."""
 
-    def __init__(self, policies: PolicyTable | DetectorPolicy, extra: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        policies: PolicyTable | DetectorPolicy,
+        extra: Mapping[str, Any],
+        given: frozenset[tuple[str, str]] = frozenset(),
+    ) -> None:
         table = policies if isinstance(policies, PolicyTable) else PolicyTable(policies)
         self.detector = default_detector(table.base)
         self.counts = CountsDetector()
@@ -57,6 +65,7 @@ class Scorer:
             **extra,
         }
         self.table = Table(groups, frozenset(("detector", name) for name in self.detector.slow))
+        self._given = _GIVEN | given
         self._ids: Array = np.zeros(0, np.uint64)
         self._watched: Array = np.zeros(0, np.bool_)  # silence of the row would be one
         self.newest: episodes.Window | None = None  # the step before, as the episodes saw it; to look at
@@ -65,8 +74,10 @@ class Scorer:
 
     def add(self, signal: Signal, window_us: int = _USUAL_WINDOW_US) -> int:
         """The row of a signal, whose windows are so long; the table grows as needed. Raises IdCollision."""
+        known = len(self.catalogue)
         row = self.catalogue.add(signal)
-        self._begin([window_us] * (row + 1 - self.table.rows))
+        if len(self.catalogue) > known:
+            self._begin([row], [window_us])
         return row
 
     def add_all(
@@ -74,35 +85,63 @@ class Scorer:
     ) -> list[int]:
         """``add`` for many, which is much quicker: their rows, −1 for one that is refused, for another signal has its
         id. ``window_us`` gives the length of a signal's windows."""
-        rows = []
+        rows, new = [], []
+        known = len(self.catalogue)
         for signal in signals:
             try:
-                rows.append(self.catalogue.add(signal))
+                row = self.catalogue.add(signal)
             except IdCollision:
-                rows.append(-1)
-        self._begin([window_us(signal) for signal in self.catalogue.signals[self.table.rows :]])
+                row = -1
+            rows.append(row)
+            if len(self.catalogue) > known:
+                known += 1
+                new.append(row)
+        self._begin(new, [window_us(self.catalogue.signals[row]) for row in new])
         return rows
 
-    def _begin(self, window_us: list[int]) -> None:
-        """Make rows for the newest signals of the catalogue, whose windows are so long."""
-        if not window_us:
+    def load(self, signals: Iterable[Signal]) -> None:
+        """Begin with the signals of a checkpoint, in their rows; ``restored`` when the table is loaded too. Raises
+        IdCollision."""
+        self.catalogue.load(signals)
+        self._begin(list(range(len(self.catalogue.signals))), 0)
+
+    def _begin(self, new: list[int], window_us: list[int] | int) -> None:
+        """Make rows for new signals of the catalogue, whose windows are so long."""
+        if not new:
             return
-        first = self.table.rows
-        self.table.grow(first + len(window_us))
+        rows = np.array(new, np.int64)
+        self.table.grow(len(self.catalogue.signals))
         if self._ids.size < self.table.capacity:
             more = self.table.capacity - self._ids.size
             self._ids = np.concatenate([self._ids, np.zeros(more, np.uint64)])
             self._watched = np.concatenate([self._watched, np.zeros(more, np.bool_)])
             self._policies.grow(self.table.capacity)
-        signals, rows = self.catalogue.signals[first:], slice(first, self.table.rows)
-        self._ids[rows] = ids = np.array([signal.id for signal in signals], np.uint64)
+        self._ids[rows] = ids = np.array([self.catalogue.signals[row].id for row in new], np.uint64)
         self.table.groups["given"]["window_us"][rows] = window_us
         self.table.groups["detector"]["phase"][rows] = phases_of(ids)
-        self._decide(first)
+        self.table.touch(rows)
+        self.table.touch(rows, slow=True)
+        self._decide(rows)
 
-    def _decide(self, first: int = 0) -> None:
-        """Which policy the rows from ``first`` on have."""
-        rows, signals = np.arange(first, self.table.rows), self.catalogue.signals[first:]
+    def own_rows(self) -> Array:
+        """Rows of signals, but for those of entities, which go with their members."""
+        return np.setdiff1d(np.arange(self.table.rows), np.concatenate([self.catalogue.free(), self.pools.entity_rows]))
+
+    def forget(self, rows: Array, waiting: Array) -> list[Signal]:
+        """Begin anew with these distinct rows, as if nothing had ever come; those that are not ``waiting`` for a window
+        to close are free for other signals. Returns the signals that are gone."""
+        met = self.table.groups["given"]["met_us"]
+        signals = self.catalogue.signals
+        self._relatives.remove({row: signals[row] for row in rows[met[rows] > 0].tolist()})
+        ended = self.pools.leave(rows)
+        self.table.reset(np.concatenate([rows, ended]), self._given)
+        gone = np.concatenate([rows[~np.isin(rows, waiting)], ended])
+        self._watched[gone] = False
+        return self.catalogue.remove(gone.tolist())
+
+    def _decide(self, rows: Array) -> None:
+        """Which policy these rows have."""
+        signals = [self.catalogue.signals[row] for row in rows.tolist()]
         self._policies.set(rows, signals, self.table.groups["given"]["window_us"][rows].tolist())
         stays = np.array(
             [not (signal.instance or signal.made or signal.name == ENTITY_SIGNAL) for signal in signals], np.bool_
@@ -168,7 +207,7 @@ class Scorer:
     def apply(self, policies: PolicyTable) -> None:
         """From the next step on these policies are in force."""
         self._policies.apply(policies)
-        self._decide()
+        self._decide(np.arange(self.table.rows))
 
     def policy_of(self, row: int) -> Resolved:
         """What is in force for a row."""

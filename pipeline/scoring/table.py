@@ -50,6 +50,15 @@ class Table:
         """Mark rows as changed."""
         self._dirty["slow" if slow else "fast"][rows // PART_ROWS] = True
 
+    def reset(self, rows: Array, keep: frozenset[tuple[str, str]] = frozenset()) -> None:
+        """Make rows as new rows are, but for the arrays ``keep`` (group, name)."""
+        for group, arrays in self.groups.items():
+            for name, array in arrays.items():
+                if (group, name) not in keep:
+                    array[rows] = 0
+        for speed in self._dirty:
+            self._dirty[speed][rows // PART_ROWS] = True
+
     def parts(self) -> int:
         return -(-self.rows // PART_ROWS)
 

@@ -17,8 +17,9 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
@@ -33,6 +34,7 @@ from pipeline.streams.outbox import Outbox
 from pipeline.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 #: Records taken at once, time between looks at the input, and time after which held rows are let out.
 _MAX_RECORDS = 20_000
@@ -91,6 +93,7 @@ class ShardService(Service):
         self._next_checkpoint = 0.0
         self._next_shown = 0.0
         self._raw = False
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"chains of {stage.role}")
         self._restoring: asyncio.Task[None] | None = None
         self._consumer: AIOKafkaConsumer
         self._outbox: Outbox
@@ -126,6 +129,7 @@ class ShardService(Service):
             await clients.stop_reader(self._consumer)
         if hasattr(self, "_outbox"):
             await self._outbox.stop()
+        self._thread.shutdown(wait=False)
 
     async def fail(self, error: BaseException) -> None:
         """End the service because of an error; the first one counts."""
@@ -189,12 +193,26 @@ class ShardService(Service):
                 return
         if records[0].offset > shard.position and not await self._gap_is_real(partition, shard, records[0].offset):
             return
-        output = shard.chain.apply(records)
+        output = await self._off_the_loop(shard.chain.apply, records)
         shard.position = records[-1].offset + 1
         shard.quiet_since = None
         shard.unsaved = True
         self.telemetry.messages.labels(self.stage.role, partition.topic).inc(len(records))
         await self._outbox.write(output)
+
+    async def _off_the_loop(self, call: Callable[..., _T], *arguments: Any) -> _T:
+        """What may take long, such as a window of a hundred thousand new signals: heartbeats go on meanwhile. Whoever
+        cancels this waits for its end, for the chain is nobody else's until then."""
+        working = asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+        cancelled = False
+        while not working.done():
+            try:
+                await asyncio.wait([working])
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled:
+            raise asyncio.CancelledError
+        return working.result()
 
     async def _step_over(self, partition: TopicPartition, shard: Shard) -> None:
         """Offsets that hold no message (marks of transactions, compacted or deleted ones) are not waited for."""
@@ -407,7 +425,7 @@ class ShardService(Service):
             chain = self.stage.chain(partition.topic, partition.partition)
             left[state] -= 1
             records = live[state] if left[state] else live.pop(state)
-            snapshot = await asyncio.to_thread(_restore_chain, chain, name, records)
+            snapshot = await self._off_the_loop(_restore_chain, chain, name, records)
             epoch = uuid.uuid4().hex
             older = [key for key, _ in checkpoints.other_epochs(name, epoch, records)]
             position = snapshot.offset if snapshot is not None else 0

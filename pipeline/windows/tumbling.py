@@ -76,6 +76,11 @@ class Pending:
             self._chunks.setdefault(end, []).append(rows.take(ends == end))
         return max(int(ends.max()), 0)
 
+    def rows(self) -> Ints:
+        """The rows that wait, distinct."""
+        waiting = [rows.row for chunks in self._chunks.values() for rows in chunks]
+        return np.unique(np.concatenate(waiting)) if waiting else np.empty(0, np.int64)
+
     def due(self, watermark_us: int) -> list[int]:
         """Window ends at or before the watermark that hold rows, in order."""
         return sorted(end for end in self._chunks if end <= watermark_us)

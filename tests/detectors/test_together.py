@@ -204,3 +204,37 @@ def test_no_entities_at_all_are_saved_and_restored() -> None:
     entities = Entities()
     entities.load(Entities().dump())
     assert len(entities) == 0
+
+
+def test_members_that_leave_are_as_if_the_others_had_never_known_them() -> None:
+    """The correlations that stay are those of the members that stay; other entities are untouched."""
+    entities, rows = Entities(), state(12)
+    for members in ((0, 1, 2, 3, 4), (5, 6, 7), (8, 9, 10, 11)):
+        entity = entities.add()
+        assert all(entities.join(entity, row) for row in members)
+    values = correlated(12, 400)
+    for column in values.T[:300]:
+        all_of(entities, rows, column)
+    before = entities.dump()
+    whole = np.linalg.inv(before["inverse"][:25].reshape(5, 5))
+    stays = entities.leave(np.array([3, 1, 6]), least=3)
+    after = entities.dump()
+    assert stays.tolist() == [True, False, True]
+    assert [entities.members(each) for each in range(len(entities))] == [[0, 2, 4], [8, 9, 10, 11]]
+    kept = [0, 2, 4]
+    np.testing.assert_allclose(np.linalg.inv(after["inverse"][:9].reshape(3, 3)), whole[np.ix_(kept, kept)], rtol=1e-9)
+    np.testing.assert_array_equal(after["inverse"][9:], before["inverse"][34:])
+    np.testing.assert_array_equal(after["numbers"], before["numbers"][[0, 2]])
+    loaded = Entities()
+    loaded.load(after)
+    for column in values.T[300:]:
+        ours, theirs = {name: array.copy() for name, array in rows.items()}, rows
+        np.testing.assert_array_equal(all_of(loaded, ours, column), all_of(entities, theirs, column))
+
+
+def test_nobody_leaves_where_no_member_is_named() -> None:
+    entities = Entities()
+    assert entities.leave(np.array([1]), least=3).tolist() == []
+    assert entities.join(entities.add(), 4)
+    assert entities.leave(np.array([1]), least=3).tolist() == [True]
+    assert entities.members(0) == [4]

@@ -1,7 +1,7 @@
 """The chains of all roles in a line, one partition each, fed by hand and in memory."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,7 @@ from pipeline.flow.correlate import CorrelateChain
 from pipeline.flow.ingest import IngestChain
 from pipeline.flow.score import ScoreChain
 from pipeline.records import US, Produced
+from pipeline.records.message import Counts
 
 START = 1_700_000_000
 #: One-second windows and no lateness: a second is complete as soon as the next one has begun.
@@ -31,13 +32,14 @@ class Passed:
 
 
 class Line:
-    """``written`` has every record by short topic name, in order."""
+    """``written`` has every record by short topic name, in order; ``counts`` is what all chains counted."""
 
     def __init__(self, config: FlowConfig = CONFIG) -> None:
         self.ingest = IngestChain("points/0", input_codec("json_points", config.limits), config)
         self.score = ScoreChain(0, config)
         self.correlate = CorrelateChain(0, config)
         self.written: dict[str, list[Produced]] = defaultdict(list)
+        self.counts: Counts = Counter()
         self._readers: dict[str, Chain] = {"points": self.ingest, "signals": self.score, "anomalies": self.correlate}
 
     def second(self, number: int, points: Iterable[dict[str, Any]]) -> None:
@@ -61,5 +63,6 @@ class Line:
             return
         output = reader.apply([Passed(offset, timestamp, record.key, record.value, record.headers)])
         output.add(reader.flush())
+        self.counts += output.counts
         for made in output.records:
             self._pass(made, timestamp)

@@ -10,6 +10,39 @@ from pipeline.scoring.catalogue import Catalogue, IdCollision
 
 A = Signal(2**64 - 1, "a", "1", Kind.GAUGE, "prod", "service:s", "", ())
 B = replace(A, id=7, name="b")
+C, D, E = replace(A, id=3, name="c"), replace(A, id=4, name="d"), replace(A, id=5, name="e")
+IDS = np.array([A.id, B.id, C.id, D.id], np.uint64)
+
+
+def test_a_row_that_is_free_serves_the_next_signal_and_the_lowest_one_first() -> None:
+    catalogue = Catalogue([A, B, C, D])
+    assert catalogue.remove([2, 0]) == [C, A]
+    assert (len(catalogue), list(catalogue), catalogue.free().tolist()) == (2, [B, D], [0, 2])
+    assert catalogue.rows(IDS).tolist() == [-1, 1, -1, 3]
+    assert (catalogue.add(C), catalogue.add(A)) == (0, 2)
+    assert catalogue.rows(IDS).tolist() == [2, 1, 0, 3]
+
+
+def test_a_catalogue_loaded_goes_on_as_the_one_that_was_saved() -> None:
+    catalogue, loaded = Catalogue([A, B, C, D]), Catalogue()
+    catalogue.remove([1, 2])
+    loaded.load(catalogue.signals)
+    for each in (catalogue, loaded):
+        assert [each.add(signal) for signal in (C, E, B, A)] == [1, 2, 4, 0]
+    assert loaded.rows(IDS).tolist() == catalogue.rows(IDS).tolist() == [0, 4, 1, 3]
+    with pytest.raises(IdCollision, match="twice"):
+        loaded.load([A, B, A])
+
+
+def test_whoever_listens_hears_of_each_new_signal_once() -> None:
+    heard: list[Signal] = []
+    catalogue = Catalogue([A])
+    catalogue.heard = heard.append
+    for signal in (A, B, B, C):
+        catalogue.add(signal)
+    catalogue.remove([1])
+    catalogue.add(B)
+    assert heard == [B, C, B]
 
 
 def test_rows_are_given_in_order_and_kept() -> None:

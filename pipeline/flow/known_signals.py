@@ -1,0 +1,126 @@
+"""Which signals a score shard knows: taken in when they are described, refused where there are too many of their kind,
+and forgotten when nothing came of them for long.
+
+Guarantee: what is forgotten, and when, follows from event time alone: at full hours of it, what sent nothing for its
+time to live. What stays refused is described again every few minutes, and taken in as soon as there is room.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.flow.config import FlowConfig
+from pipeline.records import NO_TIME, US, Output, Signal
+from pipeline.scoring.relatives import ENTITY_SIGNAL
+from pipeline.scoring.scorer import Scorer
+from pipeline.signals import rates
+from pipeline.signals.cardinality import Cardinality
+from pipeline.signals.identity import derived
+
+Array = npt.NDArray[Any]
+
+_TICK_US = 3600 * US
+_LONG_AGO = 99
+
+#: What we keep of a row beside what the scorer does: how to read it, for how long it is remembered, the end of the
+#: newest window in which something came, and when it was last counted.
+FIELDS = {"kind": np.uint8, "window_us": np.int64, "ttl_us": np.int64, "last_us": np.int64, "counted_us": np.int64}
+#: Of these, what follows from the signal.
+GIVEN = frozenset({("signal", "kind"), ("signal", "window_us"), ("signal", "ttl_us")})
+
+
+def tick(time_us: int) -> int:
+    """The last full hour."""
+    return time_us // _TICK_US * _TICK_US
+
+
+class KnownSignals:
+    """Signals of the ``scorer``, whose table has FIELDS as its group ``signal``; ``tick_us`` is when it last forgot."""
+
+    def __init__(self, scorer: Scorer, config: FlowConfig) -> None:
+        self._scorer = scorer
+        self._config = config
+        limits = config.limits
+        self._cardinality = Cardinality(limits.max_signals_per_metric, limits.max_signals_per_workload)
+        self._refuses = limits.over_max_signals == "refuse"
+        self._told: set[str] = set()  # of what too many were told since the last full hour
+        self._hours = _LONG_AGO  # full hours since something was refused
+        self.tick_us = NO_TIME
+
+    @property
+    def refusing(self) -> bool:
+        """Was anything refused in this hour or the one before?"""
+        return self._hours <= 1
+
+    def load(self, signals: Sequence[Signal]) -> None:
+        """Begin with the signals of a checkpoint. Raises IdCollision."""
+        self._scorer.load(signals)
+        for signal in self._scorer.catalogue:
+            if signal.name != ENTITY_SIGNAL:
+                self._cardinality.add(signal)
+
+    def describe(self, signals: Sequence[Signal], out: Output) -> list[str]:
+        """Take in what blocks say of signals; of what there are too many, in words, where that is news."""
+        catalogue, news = self._scorer.catalogue, []
+        admitted: dict[int, Signal] = {}
+        for signal in signals:
+            if signal.id not in catalogue and signal.id not in admitted:
+                if excess := self._cardinality.excess(signal):
+                    if excess not in self._told:
+                        self._told.add(excess)
+                        news.append(f"{excess}, for instance {signal.label()}")
+                    out.count("drop" if self._refuses else "notice", "too_many_signals")
+                    if self._refuses:
+                        self._hours = 0
+                        continue
+                self._cardinality.add(signal)
+            admitted[signal.id] = signal
+        added = self._scorer.add_all(admitted.values(), lambda signal: self._config.window_of(signal.kind))
+        out.count("drop", "id_collision", added.count(-1))
+        self._given([row for row in added if row >= 0])
+        return news
+
+    def derived(self, row: int, suffix: str) -> int:
+        """The row of a signal that is computed from that of a row."""
+        base = self._scorer.catalogue.signals[row]
+        signal = derived(base, suffix, "1/s" if suffix == "rate" else base.unit)
+        if signal.id not in self._scorer.catalogue:
+            self._cardinality.add(signal)
+        found = self._scorer.add(signal, int(self._scorer.table.groups["signal"]["window_us"][row]))
+        group = self._scorer.table.groups["signal"]
+        for name in ("window_us", "ttl_us"):
+            group[name][found] = group[name][row]
+        return found
+
+    def _given(self, rows: list[int]) -> None:
+        group, config = self._scorer.table.groups["signal"], self._config
+        signals = [self._scorer.catalogue.signals[row] for row in rows]
+        group["kind"][rows] = [rates.KIND_CODES[signal.kind] for signal in signals]
+        group["window_us"][rows] = [config.window_of(signal.kind) for signal in signals]
+        group["ttl_us"][rows] = [config.instance_ttl_us if signal.instance else config.ttl_us for signal in signals]
+
+    def saw(self, rows: Array, end_us: int) -> None:
+        """Something came of these rows in the window that ends then."""
+        self._scorer.table.groups["signal"]["last_us"][rows] = end_us
+        self._scorer.table.touch(rows)
+
+    def forget_idle(self, tick_us: int, waiting: Array, out: Output) -> Array:
+        """At a full hour: forget what is idle for long. ``waiting`` are rows of which something waits for a window to
+        close; they begin anew. Returns the rows."""
+        self.tick_us = tick_us
+        self._hours = min(self._hours + 1, _LONG_AGO)
+        self._told.clear()
+        table, ours = self._scorer.table, self._scorer.own_rows()
+        group = table.groups["signal"]
+        last_us = group["last_us"]
+        new = ours[last_us[ours] == 0]  # described, and nothing came yet
+        last_us[new] = tick_us
+        table.touch(new)
+        idle = ours[(last_us[ours] + group["ttl_us"][ours] <= tick_us) & ~table.groups["episodes"]["open"][ours]]
+        if idle.size:
+            gone = self._scorer.forget(idle, waiting)
+            self._cardinality.remove(signal for signal in gone if signal.name != ENTITY_SIGNAL)
+            out.count("notice", "signals_forgotten", len(gone))
+        return idle
