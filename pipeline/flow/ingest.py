@@ -28,6 +28,7 @@ from pipeline.records import (
 )
 from pipeline.signals.aliases import value_factor
 from pipeline.signals.identity import entity_of, partition_of, signal_of, workload_partition
+from pipeline.signals.span_metrics import of_caller
 
 Array = npt.NDArray[Any]
 
@@ -83,7 +84,7 @@ class IngestChain(InputChain):
 
     def _learn_series(self) -> None:
         """Work out the signal of each series that is new in the codec's table."""
-        new = self._codec.table.series[len(self._signals) :]
+        new = [of_caller(series) for series in self._codec.table.series[len(self._signals) :]]
         if not new:
             return
         config = self._config

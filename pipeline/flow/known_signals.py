@@ -5,6 +5,7 @@ Guarantee: what is forgotten, and when, follows from event time alone: at full h
 time to live. What stays refused is described again every few minutes, and taken in as soon as there is room.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,17 +19,25 @@ from pipeline.scoring.scorer import Scorer
 from pipeline.signals import rates
 from pipeline.signals.cardinality import Cardinality
 from pipeline.signals.identity import derived
+from pipeline.signals.span_metrics import measures
 
 Array = npt.NDArray[Any]
 
 _TICK_US = 3600 * US
 _LONG_AGO = 99
+_Measured = tuple[str, str, str]  # scope, workload, name of a signal of ours
 
-#: What we keep of a row beside what the scorer does: how to read it, for how long it is remembered, the end of the
-#: newest window in which something came, and when it was last counted.
-FIELDS = {"kind": np.uint8, "window_us": np.int64, "ttl_us": np.int64, "last_us": np.int64, "counted_us": np.int64}
-#: Of these, what follows from the signal.
-GIVEN = frozenset({("signal", "kind"), ("signal", "window_us"), ("signal", "ttl_us")})
+#: What we keep of a row beside what the scorer does.
+FIELDS = {
+    "kind": np.uint8,
+    "window_us": np.int64,
+    "ttl_us": np.int64,  # for how long it is remembered
+    "measured": np.bool_,  # another signal tells the same
+    "last_us": np.int64,  # end of the newest window in which something came
+    "counted_us": np.int64,  # and in which it was counted
+}
+#: Of these, what follows from the signals that are known.
+GIVEN = frozenset({("signal", name) for name in ("kind", "window_us", "ttl_us", "measured")})
 
 
 def tick(time_us: int) -> int:
@@ -45,6 +54,7 @@ class KnownSignals:
         limits = config.limits
         self._cardinality = Cardinality(limits.max_signals_per_metric, limits.max_signals_per_workload)
         self._refuses = limits.over_max_signals == "refuse"
+        self._measuring: Counter[_Measured] = Counter()  # signals that tell what a signal of ours would
         self._told: set[str] = set()  # of what too many were told since the last full hour
         self._hours = _LONG_AGO  # full hours since something was refused
         self.tick_us = NO_TIME
@@ -60,10 +70,11 @@ class KnownSignals:
         for signal in self._scorer.catalogue:
             if signal.name != ENTITY_SIGNAL:
                 self._cardinality.add(signal)
+                self._measuring.update(_measured(signal))
 
     def describe(self, signals: Sequence[Signal], out: Output) -> list[str]:
         """Take in what blocks say of signals; of what there are too many, in words, where that is news."""
-        catalogue, news = self._scorer.catalogue, []
+        catalogue, news, measured = self._scorer.catalogue, [], set(self._measuring)
         admitted: dict[int, Signal] = {}
         for signal in signals:
             if signal.id not in catalogue and signal.id not in admitted:
@@ -76,10 +87,13 @@ class KnownSignals:
                         self._hours = 0
                         continue
                 self._cardinality.add(signal)
+                self._measuring.update(_measured(signal))
             admitted[signal.id] = signal
         added = self._scorer.add_all(admitted.values(), lambda signal: self._config.window_of(signal.kind))
         out.count("drop", "id_collision", added.count(-1))
         self._given([row for row in added if row >= 0])
+        if measured != self._measuring.keys():
+            self._measure()
         return news
 
     def derived(self, row: int, suffix: str) -> int:
@@ -99,7 +113,25 @@ class KnownSignals:
         signals = [self._scorer.catalogue.signals[row] for row in rows]
         group["kind"][rows] = [rates.KIND_CODES[signal.kind] for signal in signals]
         group["window_us"][rows] = [config.window_of(signal.kind) for signal in signals]
+        group["measured"][rows] = [self._is_measured(signal) for signal in signals]
         group["ttl_us"][rows] = [config.instance_ttl_us if signal.instance else config.ttl_us for signal in signals]
+
+    def _measure(self) -> None:
+        """Work out anew which of our own signals another one tells."""
+        group, changed = self._scorer.table.groups["signal"], []
+        for row, signal in enumerate(self._scorer.catalogue.signals):
+            if signal.made and group["measured"][row] != self._is_measured(signal):
+                group["measured"][row] = not group["measured"][row]
+                changed.append(row)
+        self._scorer.table.touch(np.array(changed, np.int64))
+
+    def _is_measured(self, signal: Signal) -> bool:
+        return signal.made and (signal.scope, signal.workload, signal.name) in self._measuring
+
+    def measured(self, rows: Array) -> Array:
+        """Which of these rows (−1: none) another signal tells."""
+        found: Array = self._scorer.table.groups["signal"]["measured"][np.maximum(rows, 0)] & (rows >= 0)
+        return found
 
     def saw(self, rows: Array, end_us: int) -> None:
         """Something came of these rows in the window that ends then."""
@@ -121,6 +153,19 @@ class KnownSignals:
         idle = ours[(last_us[ours] + group["ttl_us"][ours] <= tick_us) & ~table.groups["episodes"]["open"][ours]]
         if idle.size:
             gone = self._scorer.forget(idle, waiting)
-            self._cardinality.remove(signal for signal in gone if signal.name != ENTITY_SIGNAL)
+            self._forgot([signal for signal in gone if signal.name != ENTITY_SIGNAL])
             out.count("notice", "signals_forgotten", len(gone))
         return idle
+
+    def _forgot(self, signals: list[Signal]) -> None:
+        self._cardinality.remove(signals)
+        measured = set(self._measuring)
+        for signal in signals:
+            self._measuring.subtract(_measured(signal))
+        self._measuring += Counter()  # without those of which none is left
+        if measured != self._measuring.keys():
+            self._measure()
+
+
+def _measured(signal: Signal) -> list[_Measured]:
+    return [(signal.scope, signal.workload, name) for name in measures(signal)]

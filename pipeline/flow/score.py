@@ -149,7 +149,8 @@ class ScoreChain:
         known = self._scorer.table.groups["signal"]["window_us"][np.maximum(row, 0)]
         ends = window_end(block.time_us, known + (row < 0))
         why = "too_many_signals" if self._known.refusing else "unknown_signal"
-        take = self._intake.fresh(block, ends, out, {why: row < 0})
+        refused = {why: row < 0, "measured_elsewhere": self._known.measured(row)}
+        take = self._intake.fresh(block, ends, out, refused)
         start_us = block.start_us if block.start_us is not None else np.zeros(row.size, np.int64)
         rows = Rows(row, block.time_us, block.value, start_us, block.offset, block.source, block.histograms)
         if take.all():
