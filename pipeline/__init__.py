@@ -34,7 +34,7 @@ The way of the data, and the rooms that it passes (folders of this package; ``de
     telemetry.py  Prometheus metrics about ourselves
     app.py        the composition root
     cli/          one file per verb
-    demo/         this machine, watched
+    demo/         a small shop, and this machine, watched
 
 Inner rooms (records … flow) do sums and take ``now`` as an argument; only the outer ones read clocks, sockets, files
 and the environment. tests/test_architecture.py holds who may import whom.

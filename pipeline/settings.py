@@ -164,7 +164,7 @@ class HttpSettings(_Section):
 class WorkerSettings(_Section):
     """Bounds on the life of a worker process."""
 
-    roles: tuple[Role, ...] = ("ingest", "join", "score", "correlate")
+    roles: tuple[Role, ...] = Field(("ingest", "join", "score", "correlate"), min_length=1)
     loop_blocked_seconds: float = Field(30.0, ge=2, description="a blocked event loop ends the worker after this long")
     shutdown_seconds: float = Field(15.0, ge=1)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -227,7 +227,26 @@ class Settings(BaseSettings):
         PolicyTable(self.detection, self.policies)  # refuses a name that is given twice
         if self.state.checkpoint_interval_seconds > self.state.max_state_age_seconds:
             raise ValueError("state.checkpoint_interval_seconds must not be above state.max_state_age_seconds")
+        self._refuse_what_the_join_cannot_do()
         return self
+
+    def _refuse_what_the_join_cannot_do(self) -> None:
+        """A pause of lines or spans is known to be one after ``idle_sparse_seconds``. What the join tells then of the
+        window before must come before others close that window."""
+        joined = LINE_FORMATS | SPAN_FORMATS
+        inputs = [source.topic for source in self.inputs if source.format in joined]
+        idle, lateness = self.time.idle_sparse_seconds, self.time.allowed_lateness_seconds
+        if inputs and idle > lateness:
+            raise ValueError(
+                f"time.idle_sparse_seconds is {idle:g} and must not be above time.allowed_lateness_seconds, which is "
+                f"{lateness:g}, where lines or spans are read ({', '.join(inputs)}): what comes before a pause would "
+                "be counted too late; lower the one or raise the other"
+            )
+        if not inputs and set(self.worker.roles) == {"join"}:
+            raise ValueError(
+                "worker.roles: join has nothing to do, for no input holds log lines or spans; name an input of one of "
+                f"the formats {', '.join(sorted(joined))}, or run other roles: ingest, score, correlate"
+            )
 
     def topic(self, name: str) -> str:
         """The full name of one of our topics, for instance ``signals`` → ``calm.signals``."""

@@ -85,8 +85,9 @@ def replay(
     """Put messages back into the partitions that they came from, as they came.
 
     Only topics that are inputs are written to. A message has a new record time and the header `calm_replayed_from`.
-    What was put back before is left out, unless --again is given. `docs/operations.md` says what becomes of points
-    that are late by then. Exit code 1 if a place that was named is not put back.
+    What was put back before is left out, unless --again is given; what was too large and is cut always is.
+    `docs/operations.md` says what becomes of points that are late by then. Exit code 1 if a place that was named is not
+    put back.
     """
     if bool(places) == everything:
         raise typer.BadParameter("name places, or choose with --all and filters")
@@ -187,6 +188,8 @@ async def _show(settings: Any, asked: Any, *, raw: bool, output: Path | None) ->
         say(f"{letter.place}: {error}")
         return 1
     if raw or output is not None:
+        if letter.cut:
+            say(f"{letter.place} was cut ({letter.cut}); these bytes are its beginning")
         return _write(record.value, output)
     print_letter(letter, found.replayed(letter), record, original_headers(record, keep_all=True))
     return 0
@@ -256,7 +259,14 @@ def _chosen(settings: Any, found: Any, *, again: bool) -> list[Any]:
     foreign = Counter(letter.origin.topic for letter in letters if letter.origin.topic not in inputs)
     for topic, number in foreign.items():
         say(f"{several(number, 'message')} left out: from {topic}, which is no input of this configuration")
-    ours = [letter for letter in letters if letter.origin.topic in inputs]
+    known = [letter for letter in letters if letter.origin.topic in inputs]
+    if cut := [letter for letter in known if letter.cut]:
+        first = f"{cut[0].origin}, {cut[0].cut}"
+        say(
+            f"{several(len(cut), 'message')} left out: too large for a dead letter and cut ({first}), so that there is "
+            "nothing whole to put back; have the producer send it again, in smaller parts"
+        )
+    ours = [letter for letter in known if not letter.cut]
     before = [letter for letter in ours if found.replayed(letter) and not again]
     if before:
         first = f"{before[0].origin} to {found.replayed(before[0])}"

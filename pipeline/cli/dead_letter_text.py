@@ -51,6 +51,7 @@ def _form(letter: Any, found: Any) -> dict[str, Any]:
         "reasons": letter.reasons(),
         "detail": letter.detail,
         "bytes": letter.size,
+        "cut": letter.cut or None,
         "replayed_from": letter.again or None,
         "replayed_to": found.replayed(letter) or None,
     }
@@ -100,6 +101,7 @@ def print_letter(letter: Any, replayed: str, record: Any, headers: Iterable[tupl
         ("came from", letter.origin),
         ("reason", letter.reason),
         ("what is wrong", letter.detail),
+        *([("cut", f"{letter.cut}; only the beginning is here")] if letter.cut else []),
         ("put back to", replayed or "–"),
         ("key", "–" if record.key is None else record.key.decode("utf-8", "backslashreplace")),
     ]

@@ -4,10 +4,12 @@ Guarantee: a pure function of namespace, metric, unit and dimensions, the same f
 metrics with different dimensions, accounts or regions never become one signal.
 
 CloudWatch gives minimum, maximum, sum and number of the values of a minute. What counts events (Lambda's Invocations)
-means something as the sum only: a delta over its minute. What measures (a duration, a share, a level) means something
+means something as the sum only: a delta over its minute. Where nothing is sent for a minute in which nothing happened,
+as Lambda and load balancers have it, it is a sparse delta. What measures (a duration, a share, a level) means something
 as mean, minimum, maximum and percentiles: gauges. Where nobody knows, a metric with the unit Count gives both.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -48,6 +50,10 @@ _EVENT_LISTS = {
 }
 #: Metrics that count what happened in their minute, by namespace. Others of these namespaces measure.
 _EVENTS: Mapping[str, frozenset[str]] = {name: frozenset(text.split()) for name, text in _EVENT_LISTS.items()}
+#: Namespaces whose counts are not sent for a minute in which nothing happened.
+_SPARSE = frozenset(("AWS/Lambda", "AWS/ApplicationELB", "AWS/ELB"))
+#: A version of a function that nobody calls has been replaced: that its counts do not come says nothing.
+_VERSION = re.compile(r".*:[0-9]+")
 #: Namespaces of AWS that only measure.
 _MEASURING = frozenset(("AWS/ECS", "AWS/RDS", "ContainerInsights", "ECS/ContainerInsights", "CWAgent"))
 
@@ -103,17 +109,20 @@ _NAMING = (
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric of one entity. Its sum is a delta where ``summed``, the others are gauges where ``measured``."""
+    """A metric of one entity. Its sum is a delta where ``summed``, the others are gauges where ``measured``; ``sparse``
+    is one whose sum is 0 where nothing is sent."""
 
     name: str
     unit: str
     attributes: Attributes
     summed: bool
     measured: bool
+    sparse: bool
 
     def total(self) -> Series:
         """What happened in a minute."""
-        return Series(self.name, self.unit, Kind.DELTA, self.attributes)
+        kind = Kind.SPARSE_DELTA if self.sparse else Kind.DELTA
+        return Series(self.name, self.unit, kind, self.attributes)
 
     def statistic(self, name: str) -> Series:
         """``mean``, ``min``, ``max`` or a percentile."""
@@ -128,7 +137,12 @@ def metric_of(
     unknown = known is None and namespace not in _MEASURING
     summed = name in known if known is not None else unknown and unit == _COUNT
     attributes = _attributes(namespace, dimensions, account, region)
-    return Metric(f"{namespace}/{name}", unit, attributes, summed, measured=not summed or unknown)
+    sparse = namespace in _SPARSE and not _of_version(dimensions)
+    return Metric(f"{namespace}/{name}", unit, attributes, summed, measured=not summed or unknown, sparse=sparse)
+
+
+def _of_version(dimensions: Mapping[str, str]) -> bool:
+    return bool(dimensions.get("ExecutedVersion") or _VERSION.fullmatch(dimensions.get("Resource", "")))
 
 
 def unit_of(unit: str) -> str:

@@ -1,7 +1,8 @@
 """CloudWatch Metric Streams in the OpenTelemetry 1.0 format: summaries, with the length before each request.
 
 Guarantee: gives the same series, values and times as the JSON format of the same stream. A message is used whole or
-refused whole, except that single metrics and points may be refused.
+refused whole, except that single metrics and points may be refused. A damaged resource is refused also where it has no
+points.
 
 Requests that stand one after the other, lengths taken out, are one request: protobuf joins repeated fields.
 """
@@ -15,9 +16,11 @@ from pipeline.codecs.cloudwatch_names import Metric, metric_of
 from pipeline.codecs.cloudwatch_rows import CloudwatchRows, KnownMetrics
 from pipeline.codecs.json_records import BAD_JSON
 from pipeline.codecs.otlp_attributes import point_attributes, resource_attributes
-from pipeline.codecs.otlp_schema import read_metrics
+from pipeline.codecs.otlp_schema import looks_like_json, read_metrics
+from pipeline.codecs.resource_table import ResourceTable
 from pipeline.codecs.series_table import BadPoint, Limits
 from pipeline.records import Message, PointColumns
+from pipeline.records.signal import Attributes
 
 #: More quantiles than anybody looks at; each is a series.
 MAX_QUANTILES = 32
@@ -25,6 +28,7 @@ MAX_QUANTILES = 32
 _Key = tuple[bytes, str, str, tuple[bytes, ...]]
 
 _PREFIX = "amazonaws.com/"
+_REQUEST = b"\n"  # what a request begins with: the tag of resource_metrics
 _NO_RECORDED_VALUE = 1  # the bit in a point's flags
 _QUANTILE_NAMES = {0.0: "min", 1.0: "max"}
 _dimensions = msgspec.json.Decoder(dict[str, str])
@@ -36,20 +40,33 @@ class CloudwatchOtlp:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._metrics: KnownMetrics[_Key] = KnownMetrics(limits, self._read_metric)
+        self._resources: ResourceTable[bytes] = ResourceTable(limits, self._read_resource, len)
         self.table = self._metrics.table
 
     def decode(self, messages: Sequence[Message]) -> PointColumns:
         """Columns of all statistics that are taken."""
         found = self._metrics.begin_batch()
+        self._resources.begin_batch()
         for number, message in enumerate(messages):
             try:
                 for resource_metrics in read_metrics(_joined(message.value)):
-                    for scope_metrics in resource_metrics.scope_metrics:
-                        for metric in scope_metrics.metrics[:]:
-                            self._add(resource_metrics.resource, metric, number, found)
+                    self._add_resource(resource_metrics, number, found)
             except BadPoint as error:
                 found.rows.refuse(number, error)
         return found.columns()
+
+    def _add_resource(self, resource_metrics: Any, message: int, found: CloudwatchRows) -> None:
+        try:
+            self._resources.number(resource_metrics.resource)
+        except BadPoint as error:
+            found.rows.refuse(message, error)
+            return
+        for scope_metrics in resource_metrics.scope_metrics:
+            for metric in scope_metrics.metrics[:]:
+                self._add(resource_metrics.resource, metric, message, found)
+
+    def _read_resource(self, raw: bytes) -> Attributes:
+        return tuple(resource_attributes(raw, self._limits).values())
 
     def _add(self, resource: bytes, metric: Any, message: int, found: CloudwatchRows) -> None:
         if metric.WhichOneof("data") != "summary":
@@ -109,7 +126,7 @@ def _quantile_name(quantile: float) -> str:
 
 
 def _joined(value: bytes | None) -> bytes | None:
-    """The requests without the lengths before them; the message as it is where it has none."""
+    """The requests without the lengths before them; the message as it is where it has none. Raises BadPoint."""
     if not value:
         return value
     parts: list[bytes] = []
@@ -117,10 +134,17 @@ def _joined(value: bytes | None) -> bytes | None:
     while at < len(value):
         length, at = _varint(value, at)
         if not 0 < length <= len(value) - at:
-            return value
+            return _without_length(value)
         parts.append(value[at : at + length])
         at += length
     return b"".join(parts)
+
+
+def _without_length(value: bytes) -> bytes:
+    """One request. Protobuf would take much else for one, with fields that it does not know."""
+    if value.startswith(_REQUEST) or looks_like_json(value):
+        return value
+    raise BadPoint("undecodable", "neither requests with their lengths before them nor a request; was it cut off?")
 
 
 def _varint(value: bytes, at: int) -> tuple[int, int]:

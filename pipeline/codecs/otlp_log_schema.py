@@ -66,6 +66,7 @@ def _parse(value: bytes) -> tuple[bool, list[Any]]:
     """JSON if the first byte after white space is ``{``, else protobuf, which may also look so (see otlp_schema)."""
     if looks_like_json(value):
         try:
+            value.decode()  # msgspec looks at the texts that it keeps only, and JSON is UTF-8 as a whole
             return True, _json_logs.decode(value).resource_logs or []
         except _BAD_JSON as error:
             if value.startswith(b"{"):

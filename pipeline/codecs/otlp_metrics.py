@@ -1,9 +1,9 @@
 """OTLP metrics: what the OpenTelemetry collector writes to Kafka, protobuf or JSON, as columns of points.
 
 Guarantee: the same message gives the same rows, whatever was decoded before. A message that is empty or cannot be
-parsed is refused; of any other only the points that cannot be used. There is at most one rejection for each message
-and reason. Number points are read by a compiled scanner (``otlp_scan``); histograms, summaries, JSON and unusual
-messages go the slow way through the official classes, to the same rows.
+parsed is refused; of any other only the points that cannot be used, and a damaged resource also without points. There
+is at most one rejection for each message and reason. Number points are read by a compiled scanner (``otlp_scan``);
+histograms, summaries, JSON and unusual messages go the slow way through the official classes, to the same rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -62,7 +62,7 @@ class OtlpMetrics:
         generation = self.table.generation
         if (
             self._index.kept_bytes > _MOST_KEPT_BYTES
-            or max(len(self._families), len(self._resources)) >= self.table.limits.max_series
+            or max(len(self._families), len(self._resource_of)) >= self.table.limits.max_series
         ):
             self.table.forget()
         self.table.forget_if_full()
@@ -79,6 +79,7 @@ class OtlpMetrics:
         data, sizes = b"".join(scanned), np.array([len(value) for value in scanned], np.int64)
         found = scan.scan(data, sizes, self._resources.slots, self._families.slots, self._index.slots)
         self._add_others(rows, data, found, first)
+        self._check_new_resources(rows, data, found, first)
         self._add_scanned(rows, data, found, first)
         for message in np.flatnonzero(~found.taken).tolist():
             self._add_slowly(rows, first + message, values[message])
@@ -97,6 +98,20 @@ class OtlpMetrics:
             if found.taken[message]:
                 rows.begin(first + message, begin)
                 self._add_metric(rows, self._resource(resource), metric)
+
+    def _check_new_resources(self, rows: "_Rows", data: bytes, found: scan.Found, first: int) -> None:
+        """Read the resources that the scanner did not know: those that can be used it knows from now on."""
+        metrics = found.metrics
+        unknown = (metrics[:, scan.RESOURCE] < 0) & (metrics[:, scan.RESOURCE_END] > metrics[:, scan.RESOURCE_AT])
+        unknown &= found.taken[metrics[:, scan.MESSAGE]]
+        places = metrics[unknown][:, [scan.MESSAGE, scan.RESOURCE_AT, scan.RESOURCE_END]]
+        for message, at, end in dict.fromkeys(map(tuple, places.tolist())):
+            self._check_resource(rows, first + message, at, self._resource(data[at:end]))
+
+    def _check_resource(self, rows: "_Rows", message: int, place: int, resource: "_Resource") -> None:
+        rows.begin(message, place)
+        if resource.unusable is not None:
+            rows.refuse(resource.unusable)
 
     def _add_scanned(self, rows: "_Rows", data: bytes, found: scan.Found, first: int) -> None:
         """Rows that the scanner read; those of series that it did not know get their number now."""
@@ -154,6 +169,7 @@ class OtlpMetrics:
         try:
             for resource_metrics in read_metrics(value):
                 resource = self._resource(resource_metrics.resource)
+                self._check_resource(rows, message, 0, resource)
                 for scope_metrics in resource_metrics.scope_metrics:
                     for metric in scope_metrics.metrics[:]:
                         self._add_metric(rows, resource, metric)
@@ -202,7 +218,8 @@ class OtlpMetrics:
         resource = self._resource_of.get(raw)
         if resource is None:
             resource = self._resource_of[raw] = _Resource(len(self._resource_of), raw, self.table.limits)
-            self._resources.add(0, [raw], resource.number)
+            if resource.unusable is None:
+                self._resources.add(0, [raw], resource.number)
         return resource
 
     def _family(self, resource: "_Resource", name: str, unit: str, kind: Kind) -> "_Family":
@@ -243,23 +260,21 @@ class OtlpMetrics:
 
 
 class _Resource:
-    """The bytes of a resource, and its attributes once they are asked for."""
+    """The attributes of a resource, or why they are ``unusable``."""
 
     def __init__(self, number: int, raw: bytes, limits: Limits) -> None:
         self.number = number
-        self._raw = raw
-        self._limits = limits
-        self._found: Pairs | BadPoint | None = None
+        self.unusable: BadPoint | None = None
+        self._found: Pairs = {}
+        try:
+            self._found = resource_attributes(raw, limits)
+        except BadPoint as error:
+            self.unusable = error
 
     def attributes(self) -> Pairs:
-        """Raises BadPoint at each call when they cannot be used, having read them once."""
-        if self._found is None:
-            try:
-                self._found = resource_attributes(self._raw, self._limits)
-            except BadPoint as error:
-                self._found = error
-        if isinstance(self._found, BadPoint):
-            raise BadPoint(self._found.reason, self._found.detail)
+        """Raises BadPoint at each call when they cannot be used."""
+        if self.unusable is not None:
+            raise BadPoint(self.unusable.reason, self.unusable.detail)
         return self._found
 
 

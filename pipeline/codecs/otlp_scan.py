@@ -28,7 +28,7 @@ KINDS = 8
 UNSET, DOUBLE, INTEGER = range(3)
 
 #: Columns of a metric: its message; where it, its resource, name, unit and points begin and end; its kind (OTHER: left
-#: to others) and family (−1: not known).
+#: to others), family and resource (−1: not known). A resource without metrics has an empty one, so that it is seen.
 (
     MESSAGE,
     METRIC_AT,
@@ -43,8 +43,9 @@ UNSET, DOUBLE, INTEGER = range(3)
     POINTS_END,
     KIND,
     FAMILY,
-) = range(13)
-_METRIC_COLUMNS = 13
+    RESOURCE,
+) = range(14)
+_METRIC_COLUMNS = 14
 OTHER, _NOTHING, _DAMAGED = -1, -2, -3
 
 #: Columns of a row: its metric, series (−1: not known), times (nanoseconds, unsigned), the bits of its value and what
@@ -114,6 +115,9 @@ def _locate_of_resource(data: Any, begin: int, end: int, message: int, metrics: 
             if count < 0:
                 return -1
         at = stop
+    if count == first and resource_end > resource_at:
+        metrics[count, METRIC_AT] = metrics[count, METRIC_END] = end
+        count += 1
     for metric in range(first, count):
         metrics[metric, MESSAGE] = message
         metrics[metric, RESOURCE_AT], metrics[metric, RESOURCE_END] = resource_at, resource_end
@@ -148,6 +152,7 @@ def _describe(data: Any, metrics: Any, resources: Any, families: Any, taken: Any
             resource_at = starts[0] = metrics[i, RESOURCE_AT]
             ends[0] = metrics[i, RESOURCE_END]
             resource = find(resources, 0, data, starts, ends, 1)
+        metrics[i, RESOURCE] = resource
         if metrics[i, KIND] == OTHER:
             continue  # whoever reads it reads its texts
         starts[0], ends[0] = metrics[i, NAME_AT], metrics[i, NAME_END]

@@ -53,9 +53,10 @@ from pipeline.codecs.span_scan import (
 )
 from pipeline.codecs.wire import FIXED64, LENGTH, VARINT, field, fixed64, varint
 
-#: Columns of a group, the spans of one scope: message, where its resource and it begin and end.
-_GROUP_MESSAGE, _GROUP_RESOURCE_AT, _GROUP_RESOURCE_END, _GROUP_AT, _GROUP_END = range(5)
-_GROUP_COLUMNS = 5
+#: Columns of a group, the spans of one scope: message, where its resource and it begin and end, and the number of the
+#: resource (−1: not known). A resource without scopes has an empty one, so that it is seen.
+_GROUP_MESSAGE, _GROUP_RESOURCE_AT, _GROUP_RESOURCE_END, _GROUP_AT, _GROUP_END, _GROUP_RESOURCE = range(6)
+_GROUP_COLUMNS = 6
 _SMALLEST = 2  # bytes of a scope, with tag and length
 _SMALLEST_LINK = 30
 
@@ -76,7 +77,15 @@ def scan(data: bytes, sizes: npt.NDArray[np.int64], resources: Slots, shapes: Sl
     parts = np.empty((spans, MOST_PARTS, 2), np.int64)
     links = np.empty((len(data) // _SMALLEST_LINK + 1, 4), np.uint64)
     rows_read, links_read = _read(buffer, groups[:size], SIEVE, resources, shapes, rows, parts, links, taken)
-    return Found(rows[:rows_read], links[:links_read], parts[:rows_read], taken)
+    return Found(rows[:rows_read], links[:links_read], parts[:rows_read], taken, _unknown(groups[:size], taken))
+
+
+def _unknown(groups: npt.NDArray[np.int64], taken: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Message, begin and end of the resources that are not known, of the messages that are taken."""
+    groups = groups[taken[groups[:, _GROUP_MESSAGE]]]
+    there = groups[:, _GROUP_RESOURCE_END] > groups[:, _GROUP_RESOURCE_AT]
+    unknown = groups[there & (groups[:, _GROUP_RESOURCE] < 0)]
+    return unknown[:, [_GROUP_MESSAGE, _GROUP_RESOURCE_AT, _GROUP_RESOURCE_END]]
 
 
 @njit(cache=True, error_model="numpy")
@@ -121,6 +130,9 @@ def _locate_of_resource(data: Any, begin: int, end: int, message: int, groups: A
             groups[count, _GROUP_MESSAGE], groups[count, _GROUP_AT], groups[count, _GROUP_END] = message, inside, stop
             count += 1
         at = stop
+    if count == first and resource_end > resource_at:
+        groups[count, _GROUP_MESSAGE], groups[count, _GROUP_AT], groups[count, _GROUP_END] = message, end, end
+        count += 1
     for group in range(first, count):
         groups[group, _GROUP_RESOURCE_AT], groups[group, _GROUP_RESOURCE_END] = resource_at, resource_end
     return count, spans
@@ -156,6 +168,7 @@ def _read(
             resource_at = starts[0] = groups[group, _GROUP_RESOURCE_AT]
             ends[0] = groups[group, _GROUP_RESOURCE_END]
             resource = find(resources, ZERO, data, starts, ends, ONE)
+        groups[group, _GROUP_RESOURCE] = resource
         at, end = groups[group, _GROUP_AT], groups[group, _GROUP_END]
         while at < end:
             number, kind, inside, stop = field(data, at, end)

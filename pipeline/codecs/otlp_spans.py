@@ -1,9 +1,9 @@
 """OTLP traces: what the OpenTelemetry collector writes to Kafka, protobuf or JSON, as columns of spans.
 
 Guarantee: the same message gives the same rows, whatever was decoded before. A message that is empty or cannot be
-parsed is refused; of any other only the spans that cannot be used. There is at most one rejection for each message
-and reason. Spans are read by a compiled scanner (``otlp_span_scan``); JSON and unusual messages go the slow way through
-the official classes, to the same rows.
+parsed is refused; of any other only the spans that cannot be used, and a damaged resource also without spans. There is
+at most one rejection for each message and reason. Spans are read by a compiled scanner (``otlp_span_scan``); JSON and
+unusual messages go the slow way through the official classes, to the same rows.
 """
 
 from math import isfinite
@@ -41,6 +41,7 @@ class OtlpSpans(ScannedSpans):
             return
         place = 0
         for resource_spans in found:
+            self._check_resource(rows, message, place, resource_spans.resource)
             for scope_spans in resource_spans.scope_spans:
                 for span in scope_spans.spans:
                     self._add_span(rows, message, place, resource_spans.resource, span)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pipeline.codecs.byte_table import Slots
 from pipeline.codecs.runs import runs
+from pipeline.codecs.series_table import BadPoint
 from pipeline.codecs.span_rows import SpanRows
 from pipeline.codecs.span_scan import Found
 from pipeline.codecs.span_table import SpanTable
@@ -55,9 +56,18 @@ class ScannedSpans(ABC):
         scanned = [b"" if self._is_unusual(value) else value for value in values]
         data, sizes = b"".join(scanned), np.array([len(value) for value in scanned], np.int64)
         found: Any = self._scan(data, sizes, self.table.resource_slots, self.table.shape_slots)
+        for message, at, end in dict.fromkeys(map(tuple, found.resources.tolist())):
+            self._check_resource(rows, first + message, at, data[at:end])
         rows.add_scanned(data, found, first, self.table)
         for message in np.flatnonzero(~found.taken).tolist():
             self._add_slowly(rows, first + message, values[message])
+
+    def _check_resource(self, rows: SpanRows, message: int, place: int, raw: bytes) -> None:
+        """Refuse a resource that cannot be used, whether it has spans or not."""
+        try:
+            self.table.check_resource(raw)
+        except BadPoint as error:
+            rows.refuse(message, place, error)
 
     def _is_unusual(self, value: bytes) -> bool:
         """Is a message not to be scanned at all?"""

@@ -8,7 +8,10 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.records import Series
+from pipeline.records import Kind, Series
+
+#: What stands for a series that was taken.
+TAKEN = Series("", "", Kind.GAUGE, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,12 @@ class SeriesTable:
         self._check(series)
         self.series.append(series)
         return len(self.series) - 1
+
+    def take(self, first: int) -> list[Series]:
+        """The series from number ``first`` on, to whoever keeps what is needed of them: the table lets go of them."""
+        new = self.series[first:]
+        self.series[first:] = [TAKEN] * len(new)
+        return new
 
     def forget_if_full(self) -> None:
         """Start over when full. Call before a batch, never inside one."""

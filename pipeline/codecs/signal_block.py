@@ -127,10 +127,15 @@ def signal_of(parts: Sequence[Any]) -> Signal:
     return Signal(id_, intern(name), intern(unit), Kind(kind), *who, _attributes(tuple(flat)))
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def _attributes(flat: tuple[str, ...]) -> Attributes:
     """Pairs of what stands one after the other; a million signals have few attributes that differ, and share them."""
-    return tuple((intern(name), intern(value)) for name, value in zip(flat[::2], flat[1::2], strict=True))
+    return tuple(_pair(intern(name), value) for name, value in zip(flat[::2], flat[1::2], strict=True))
+
+
+@lru_cache(maxsize=16_384)
+def _pair(name: str, value: str) -> tuple[str, str]:
+    return name, value
 
 
 def encode_signals(signals: Sequence[Signal]) -> bytes:

@@ -55,12 +55,14 @@ ONE: Any = np.int64(1)
 class Found(NamedTuple):
     """What is in a batch: ``rows`` by column; ``links`` (links, 4), those of SpanColumns; ``parts`` (rows, MOST_PARTS,
     2), where the parts of the shape begin and end, only of rows whose shape is not known; ``taken`` (messages,): was
-    the message read by the scanner?"""
+    the message read by the scanner? ``resources`` (resources, 3): message, begin and end of those that are not known;
+    empty where every span has its own."""
 
     rows: npt.NDArray[np.int64]
     links: npt.NDArray[np.uint64]
     parts: npt.NDArray[np.int64]
     taken: npt.NDArray[np.bool_]
+    resources: npt.NDArray[np.int64] = np.empty((0, 3), np.int64)
 
 
 class Sieve(NamedTuple):

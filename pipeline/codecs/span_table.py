@@ -90,14 +90,18 @@ class SpanTable:
             self._shape_index.add(prefix, parts, number)
         return number
 
+    def check_resource(self, raw: bytes) -> None:
+        """Raises BadPoint for one that cannot be used, having read it once."""
+        self._resource(raw)
+
     def _resource(self, raw: bytes) -> int:
         number = self._resource_of.get(raw, -1)
         if number < 0:
             number = self._resource_of[raw] = len(self.resources)
             self._kept_bytes += len(raw)
-            self._resource_index.add(0, [raw], number)
             try:
                 self.resources.append(tuple(sorted(self._read_resource(raw, self.limits).values())))
+                self._resource_index.add(0, [raw], number)  # scanners never know one that cannot be used
             except BadPoint as error:
                 self.resources.append(())
                 self._unusable[number] = error

@@ -38,8 +38,11 @@ class FlowConfig:
     resolve_us: int = 30 * US
 
     def window_of(self, kind: Kind) -> int:
-        """Length of the windows of signals of this kind; shares are told with the distributions beside them."""
+        """Length of the windows of signals of this kind; shares are told with the distributions beside them, and sparse
+        deltas are deltas where nothing else is said."""
         kind = Kind.HISTOGRAM_DELTA if kind is Kind.SHARE else kind
+        if kind is Kind.SPARSE_DELTA and kind not in self.window_us_by_kind:
+            kind = Kind.DELTA
         return self.window_us_by_kind.get(kind, self.window_us)
 
     def join_shards(self) -> tuple[str, ...]:

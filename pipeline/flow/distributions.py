@@ -1,4 +1,10 @@
-"""Histogram signals of a shard: what each showed last, and the signals derived from it (rate, mean, quantiles)."""
+"""Histogram signals of a shard: what each showed last, and the signals derived from it (rate, mean, quantiles, and the
+share above a threshold, where its policy has one).
+
+Guarantee: the values of a window follow from its points, those before them, and the policies in force at its end. The
+share above a threshold is judged as an ordinary gauge, however many values it is of; above another threshold it is
+another quantity, so that it begins anew when the policy changes.
+"""
 
 from typing import Any
 
@@ -7,13 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.flow.known_signals import KnownSignals
-from pipeline.records import HistogramPoint
+from pipeline.policies import PolicyTable
+from pipeline.records import Anomaly, HistogramPoint
 from pipeline.scoring.scorer import Scorer
 from pipeline.signals import rates
 from pipeline.signals.distributions import Seen, summarise
 from pipeline.windows.tumbling import ClosedWindow
 
 Array = npt.NDArray[Any]
+
+_ABOVE = "above"
 
 
 class Distributions:
@@ -37,7 +46,9 @@ class Distributions:
         found: list[tuple[int, float, int, int]] = []
         for row, series in points.items():
             kind = self._scorer.table.groups["signal"]["kind"][row]
-            values, seen = summarise(series, self._seen.get(row), cumulative=bool(kind == rates.HISTOGRAM))
+            above = self._scorer.policy_of(row).policy.above
+            cumulative = bool(kind == rates.HISTOGRAM)
+            values, seen = summarise(series, self._seen.get(row), cumulative=cumulative, above=above)
             if kind == rates.SHARE:
                 values = {"share": values["mean"]} if "mean" in values else {}
             if seen is not None:
@@ -52,6 +63,17 @@ class Distributions:
         if known is None:
             known = self._derived[row, suffix] = self._known.derived(row, suffix)
         return known
+
+    def change(self, before: PolicyTable, now: PolicyTable, at_us: int) -> list[Anomaly]:
+        """Other policies are in force from now on: shares above what is no longer the threshold begin anew, and their
+        episodes end."""
+        changed = []
+        for row in self._seen:
+            signal = self._scorer.catalogue.signals[row]
+            if before.resolve(signal).policy.above != now.resolve(signal).policy.above:
+                changed.append(self._known.known_derived(row, _ABOVE))
+        rows = np.array([row for row in changed if row is not None], np.int64)
+        return self._scorer.begin_anew(rows, at_us, "its threshold was changed") if rows.size else []
 
     def forget(self, rows: Array) -> None:
         """Begin anew with these rows."""

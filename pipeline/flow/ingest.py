@@ -84,7 +84,7 @@ class IngestChain(InputChain):
 
     def _learn_series(self) -> None:
         """Work out the signal of each series that is new in the codec's table."""
-        new = [of_caller(series) for series in self._codec.table.series[len(self._signals) :]]
+        new = [of_caller(series) for series in self._codec.table.take(len(self._signals))]
         if not new:
             return
         config = self._config

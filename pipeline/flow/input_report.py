@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.codecs import signal_block
 from pipeline.codecs.registry import input_codec
+from pipeline.flow import refused
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.ingest import IngestChain
 from pipeline.records import Message, Output, Signal
@@ -81,7 +82,7 @@ class InputInspector:
     def inspect(self, message: PlacedMessage) -> Fate:
         """The fate of one message."""
         chain = self._chain(message.topic, message.partition)
-        output = chain.apply([message])
+        output = refused.apply(chain, message.topic, message.partition, [message])
         output.add(chain.flush())
         place = Place(message.topic, message.partition, message.offset)
         accepted, late = self._rows(output)

@@ -69,6 +69,10 @@ class Intake:
         self._before = offset, self._progress.dump()
         self._offset = offset + 1
 
+    def told_us(self) -> dict[str, int]:
+        """The greatest event time that each source told of, by name."""
+        return self._progress.told_us()
+
     def ends(self, time_us: Array) -> Array:
         """Ends of the windows of ``rest_us`` in which rows count: what comes for the newest window that is complete
         counts in the next one."""

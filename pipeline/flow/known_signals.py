@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.flow.config import FlowConfig
-from pipeline.records import NO_TIME, US, Output, Signal
+from pipeline.records import NO_TIME, US, Anomaly, Output, Signal
 from pipeline.scoring.relatives import ENTITY_SIGNAL
 from pipeline.scoring.scorer import Scorer
 from pipeline.signals import rates
@@ -25,6 +25,8 @@ Array = npt.NDArray[Any]
 
 _TICK_US = 3600 * US
 _LONG_AGO = 99
+#: Units of derived signals, where not that of the signal itself.
+_UNITS = {"rate": "1/s", "above": "1"}
 _Measured = tuple[str, str, str]  # scope, workload, name of a signal of ours
 
 #: What we keep of a row beside what the scorer does.
@@ -35,6 +37,7 @@ FIELDS = {
     "measured": np.bool_,  # another signal tells the same
     "last_us": np.int64,  # end of the newest window in which something came
     "counted_us": np.int64,  # and in which it was counted
+    "topic": np.uint32,  # where a sparse delta comes from
 }
 #: Of these, what follows from the signals that are known.
 GIVEN = frozenset({("signal", name) for name in ("kind", "window_us", "ttl_us", "measured")})
@@ -99,7 +102,7 @@ class KnownSignals:
     def derived(self, row: int, suffix: str) -> int:
         """The row of a signal that is computed from that of a row."""
         base = self._scorer.catalogue.signals[row]
-        signal = derived(base, suffix, "1/s" if suffix == "rate" else base.unit)
+        signal = derived(base, suffix, _UNITS.get(suffix, base.unit))
         if signal.id not in self._scorer.catalogue:
             self._cardinality.add(signal)
         found = self._scorer.add(signal, int(self._scorer.table.groups["signal"]["window_us"][row]))
@@ -107,6 +110,13 @@ class KnownSignals:
         for name in ("window_us", "ttl_us"):
             group[name][found] = group[name][row]
         return found
+
+    def known_derived(self, row: int, suffix: str) -> int | None:
+        """The row of such a signal, None where there never was one."""
+        base = self._scorer.catalogue.signals[row]
+        id_ = derived(base, suffix, _UNITS.get(suffix, base.unit)).id
+        found = int(self._scorer.catalogue.rows(np.array([id_], np.uint64))[0])
+        return found if found >= 0 else None
 
     def _given(self, rows: list[int]) -> None:
         group, config = self._scorer.table.groups["signal"], self._config
@@ -138,9 +148,9 @@ class KnownSignals:
         self._scorer.table.groups["signal"]["last_us"][rows] = end_us
         self._scorer.table.touch(rows)
 
-    def forget_idle(self, tick_us: int, waiting: Array, out: Output) -> Array:
+    def forget_idle(self, tick_us: int, waiting: Array, out: Output) -> tuple[Array, list[Anomaly]]:
         """At a full hour: forget what is idle for long. ``waiting`` are rows of which something waits for a window to
-        close; they begin anew. Returns the rows."""
+        close; they begin anew. Returns the rows, and anomalies that end with that."""
         self.tick_us = tick_us
         self._hours = min(self._hours + 1, _LONG_AGO)
         self._told.clear()
@@ -151,11 +161,12 @@ class KnownSignals:
         last_us[new] = tick_us
         table.touch(new)
         idle = ours[(last_us[ours] + group["ttl_us"][ours] <= tick_us) & ~table.groups["episodes"]["open"][ours]]
+        said: list[Anomaly] = []
         if idle.size:
-            gone = self._scorer.forget(idle, waiting)
+            gone, said = self._scorer.forget(idle, waiting, tick_us)
             self._forgot([signal for signal in gone if signal.name != ENTITY_SIGNAL])
             out.count("notice", "signals_forgotten", len(gone))
-        return idle
+        return idle, said
 
     def _forgot(self, signals: list[Signal]) -> None:
         self._cardinality.remove(signals)

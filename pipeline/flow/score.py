@@ -27,6 +27,7 @@ from pipeline.codecs import (
     signal_block,
 )
 from pipeline.flow import known_signals
+from pipeline.flow.absences import Absences
 from pipeline.flow.chain import UnreadableState
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
@@ -79,11 +80,12 @@ class ScoreChain:
         self._distributions = Distributions(self._scorer, self._known)
         self._intake = Intake(config.sources, config.lateness_us, punctual=config.join_shards())
         self._pending = Pending()
+        self._absences = Absences(self._scorer.table, self._intake)
         self._workloads = Workloads()
         self._sent = [0] * config.anomaly_partitions  # anomalies written, by partition
         self._told = NO_TIME
         self._read = 0  # messages below it are in the state, but for what waits
-        self._version = f"score/5+{self._scorer.detector.version}"
+        self._version = f"score/6+{self._scorer.detector.version}"
 
     # -- in ------------------------------------------------------------------------------------------------------
 
@@ -164,7 +166,7 @@ class ScoreChain:
         watermark = self._intake.watermark_us
         if watermark <= self._intake.closed_us:
             return
-        for end_us in self._pending.due(watermark):
+        for end_us in self._absences.ends(self._pending.due(watermark), watermark):
             self._pass_time(end_us, out)
             self._score(self._pending.close(end_us), out)
         self._pass_time(watermark, out)
@@ -175,7 +177,9 @@ class ScoreChain:
         at its time."""
         if (tick_us := known_signals.tick(until_us)) > self._known.tick_us:
             self._change(tick_us - 1, out)
-            self._distributions.forget(self._known.forget_idle(tick_us, self._pending.rows(), out))
+            rows, said = self._known.forget_idle(tick_us, self._pending.rows(), out)
+            self._distributions.forget(rows)
+            self._emit(said, out)
         self._change(until_us, out)
 
     def _change(self, until_us: int, out: Output) -> None:
@@ -183,6 +187,7 @@ class ScoreChain:
             self._silences(at - 1, out)
             before, now = self._policies.table, self._policies.advance(at)
             if now.version != before.version:
+                self._emit(self._distributions.change(before, now, at), out)
                 self._scorer.apply(now)
                 out.count("notice", "policies_changed")
         self._silences(until_us, out)
@@ -204,6 +209,7 @@ class ScoreChain:
                 parts.append(rate(chosen, table.groups["rates"]))
                 table.touch(chosen.row)
         parts += self._counts(points.take(kind == rates.COUNT), window.end_us)
+        parts.append(self._absences.values(window, points.take(kind == rates.SPARSE_DELTA)))
         if window.histograms:
             parts.append(self._distributions.values(window))
         row, value, time_us, count = (
@@ -261,8 +267,8 @@ class ScoreChain:
 
     def drain(self) -> Output:
         """Close all windows that hold rows, at the end of a finite input."""
-        out = Output()
-        for end_us in self._pending.due(2**62):
+        out, due = Output(), self._pending.due(2**62)
+        for end_us in self._absences.ends(due, due[-1] if due else NO_TIME):
             self._pass_time(end_us, out)
             self._score(self._pending.close(end_us), out)
             self._intake.closed(end_us)

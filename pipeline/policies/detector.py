@@ -50,6 +50,7 @@ class DetectorPolicy:
     below ``hard_lower`` or above ``hard_upper`` is an anomaly at once, whatever the history. ``season`` is a hint,
     ``parts_off`` names parts of the detector that are not asked (see PART_NAMES). ``false_discovery_rate`` is the
     share of false ones among the anomalies of one step that may start incidents; None leaves that filter out.
+    ``above``, for a histogram, is the value in its own unit of which the share above it is a signal too.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -69,6 +70,7 @@ class DetectorPolicy:
     of_windows: int = 3
     close_windows: int = 3
     false_discovery_rate: float | None = None
+    above: float | None = None
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
@@ -203,6 +205,7 @@ _CHECKS: Mapping[str, Any] = {
     "of_windows": lambda key, value: _whole(key, value, 1, 8),
     "close_windows": lambda key, value: _whole(key, value, 1, 255),
     "false_discovery_rate": _share_or_none,
+    "above": _number_or_none,
 }
 
 #: Key → its default.

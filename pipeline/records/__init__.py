@@ -6,7 +6,7 @@ from pipeline.records.entity import Entity
 from pipeline.records.happening import Change, ChangeKind, ChangePhase, DecodedChanges, DecodedEvents, Event, Happened
 from pipeline.records.incident import Incident, Member
 from pipeline.records.lines import LineBlock, LineColumns, LogTemplate
-from pipeline.records.message import Counts, Headers, Message, Output, Produced, record_time_us
+from pipeline.records.message import Counts, Headers, Message, Output, Produced, RefusedValue, record_time_us
 from pipeline.records.points import HistogramPoint, PointColumns, Rejection
 from pipeline.records.signal import Kind, Series, Signal
 from pipeline.records.snapshot import LaterBlocks, Snapshot
@@ -43,6 +43,7 @@ __all__ = [
     "Peer",
     "PointColumns",
     "Produced",
+    "RefusedValue",
     "Rejection",
     "Resources",
     "ScoreBlock",

@@ -26,6 +26,23 @@ class Message(Protocol):
     def headers(self) -> Headers: ...
 
 
+class RefusedValue(bytes):
+    """The value of a record that nobody is to read, for what is around it is damaged: a counted reason, and in words.
+
+    ``whole`` is what the record came with, which may be None.
+    """
+
+    reason: str
+    detail: str
+    whole: bytes | None
+
+    @classmethod
+    def of(cls, value: bytes | None, reason: str, detail: str) -> "RefusedValue":
+        made = cls(value or b"")
+        made.reason, made.detail, made.whole = reason, detail, value
+        return made
+
+
 @dataclass(frozen=True, slots=True)
 class Produced:
     """A record to write. ``topic`` is the short name (``signals``), the rim knows the prefix."""

@@ -12,6 +12,7 @@ class Kind(StrEnum):
     GAUGE = "gauge"
     COUNTER = "counter"  # cumulative and monotonic: only its rate means something
     DELTA = "delta"  # an increase over the time since start (or since the previous point)
+    SPARSE_DELTA = "sparse_delta"  # a delta that is not sent for a span in which nothing happened: none means 0
     COUNT = "count"  # things, each counted when it happened: none in a window means 0
     HISTOGRAM = "histogram"  # cumulative distribution: count, sum and buckets
     HISTOGRAM_DELTA = "histogram_delta"  # the same for one interval

@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol
 
 from pipeline.codecs import score_block
 from pipeline.codecs.registry import input_codec
+from pipeline.flow import refused
 from pipeline.flow.chain import Chain
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.correlate import CorrelateChain
@@ -120,7 +121,8 @@ class Replay:
     def feed(self, source: str, messages: Sequence[Message]) -> None:
         """The next messages of a source."""
         chain = self._ingest[source]
-        output = chain.apply(messages)
+        topic, _, partition = source.rpartition("/")
+        output = refused.apply(chain, topic, int(partition), messages)
         output.add(chain.flush())
         self._hand_over(output)
         self._pass_on()
@@ -205,7 +207,8 @@ class Replay:
                     events.take(record)
 
     def _refused(self, letter: Produced) -> None:
-        said = {name: value.decode("utf-8", "replace") for name, value in letter.headers if name.startswith("calm_")}
+        ours = [(name, value or b"") for name, value in letter.headers if name.startswith("calm_")]
+        said = {name: value.decode("utf-8", "replace") for name, value in ours}
         where = self._place(f"{said['calm_topic']}/{said['calm_partition']}", int(said["calm_offset"]))
         for reason in said["calm_reason"].split(","):
             self.totals.examples.setdefault(reason, Example(where, said.get("calm_detail", "")))

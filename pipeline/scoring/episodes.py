@@ -152,6 +152,14 @@ def end_silence(state: dict[str, Array], row: Array, until_us: Array) -> Changes
     return _told(state, ends[:0], ends[:0], ends)
 
 
+def end(state: dict[str, Array], row: Array) -> Changes:
+    """End the open episodes of these rows, whatever they are about."""
+    ends = row[state["open"][row]]
+    state["open"][ends] = False
+    state["recent"][ends] = 0
+    return _told(state, ends[:0], ends[:0], ends)
+
+
 def silent(state: dict[str, Array], now_us: int) -> Array:
     """Rows with an open episode that sent nothing for too long at ``now_us``; their episodes end here."""
     rows = _waiting(state)

@@ -16,7 +16,7 @@ from detectors.layout import HIGH, LOW
 from detectors.novelty import phases_of
 from detectors.silence import ENDED, NEW
 from pipeline.policies import DetectorPolicy, PolicyTable, Resolved
-from pipeline.records import US, Anomaly, ScoreBlock, Signal
+from pipeline.records import US, Anomaly, Kind, ScoreBlock, Signal
 from pipeline.scoring import anomalies, episodes, reasons
 from pipeline.scoring.catalogue import Catalogue, IdCollision
 from pipeline.scoring.pools import Pools
@@ -33,6 +33,11 @@ _GIVEN = frozenset({("given", "window_us"), ("detector", "phase")})
 def default_detector(policy: DetectorPolicy) -> ComposedDetector:
     """The detector that people get."""
     return ComposedDetector(min_history=policy.min_history_windows)
+
+
+def _ends_quietly(signal: Signal) -> bool:
+    """Is it no silence when nothing comes of a signal any more?"""
+    return signal.made or signal.kind is Kind.SPARSE_DELTA or signal.name == ENTITY_SIGNAL
 
 
 class Scorer:
@@ -127,25 +132,31 @@ class Scorer:
         """Rows of signals, but for those of entities, which go with their members."""
         return np.setdiff1d(np.arange(self.table.rows), np.concatenate([self.catalogue.free(), self.pools.entity_rows]))
 
-    def forget(self, rows: Array, waiting: Array) -> list[Signal]:
+    def forget(self, rows: Array, waiting: Array, now_us: int) -> tuple[list[Signal], list[Anomaly]]:
         """Begin anew with these distinct rows, as if nothing had ever come; those that are not ``waiting`` for a window
-        to close are free for other signals. Returns the signals that are gone."""
+        to close are free for other signals. Returns the signals that are gone, and episodes that end with that: those
+        of entities of which too few members are left."""
         met = self.table.groups["given"]["met_us"]
         signals = self.catalogue.signals
         self._relatives.remove({row: signals[row] for row in rows[met[rows] > 0].tolist()})
         ended = self.pools.leave(rows)
+        said = self._anomalies(episodes.end(self.table.groups["episodes"], ended), now_us, "its signals have ended")
         self.table.reset(np.concatenate([rows, ended]), self._given)
         gone = np.concatenate([rows[~np.isin(rows, waiting)], ended])
         self._watched[gone] = False
-        return self.catalogue.remove(gone.tolist())
+        return self.catalogue.remove(gone.tolist()), said
+
+    def begin_anew(self, rows: Array, now_us: int, why: str) -> list[Anomaly]:
+        """From now on these distinct rows measure something else: their episodes end, and what was learned goes."""
+        said = self._anomalies(episodes.end(self.table.groups["episodes"], rows), now_us, why)
+        self.table.reset(rows, self._given | {("given", "met_us")})
+        return said
 
     def _decide(self, rows: Array) -> None:
         """Which policy these rows have."""
         signals = [self.catalogue.signals[row] for row in rows.tolist()]
         self._policies.set(rows, signals, self.table.groups["given"]["window_us"][rows].tolist())
-        stays = np.array(
-            [not (signal.instance or signal.made or signal.name == ENTITY_SIGNAL) for signal in signals], np.bool_
-        )
+        stays = np.array([not (signal.instance or _ends_quietly(signal)) for signal in signals], np.bool_)
         self._watched[rows] = stays & (self._policies.arrays["off"][rows] & SILENCE == 0)
 
     def _meet(self, end_us: int, row: Array, value: Array) -> None:

@@ -1,8 +1,9 @@
-"""Histograms of one window to values people read: rate, mean and quantiles.
+"""Histograms of one window to values people read: rate, mean, quantiles, and the share above a threshold.
 
 Guarantee: quantiles come from the values that arrived since the point before (cumulative histograms are subtracted,
 resets are recognised by a falling count), interpolated linearly inside their bucket, never beyond the outer finite
-bounds. Exponential histograms that changed scale are compared at the bounds they share.
+bounds; so does the share above a threshold, which counts of what is beyond them only what is known. Exponential
+histograms that changed scale are compared at the bounds they share.
 """
 
 from collections.abc import Sequence
@@ -25,11 +26,16 @@ class Seen:
 
 
 def summarise(
-    points: Sequence[tuple[int, int, HistogramPoint]], before: Seen | None, *, cumulative: bool
+    points: Sequence[tuple[int, int, HistogramPoint]],
+    before: Seen | None,
+    *,
+    cumulative: bool,
+    above: float | None = None,
 ) -> tuple[dict[str, float], Seen | None]:
     """Values by suffix (``rate``, ``mean``, ``p50``…) for one signal's window, and what to remember.
 
     ``points`` are (time_us, start_us, point), in time order. Empty when nothing arrived in a known span of time.
+    With the threshold ``above`` there is also the value ``above``, the share of values above it.
     """
     parts: list[HistogramPoint] = []
     elapsed_us = reached_us = 0
@@ -49,7 +55,7 @@ def summarise(
             elapsed_us += max(time_us - max(since, reached_us), 0)  # several may send what belongs to one time
             reached_us = time_us
         before = Seen(time_us, start_us, point)
-    return (_values(parts, elapsed_us), before)
+    return (_values(parts, elapsed_us, above), before)
 
 
 def subtract(new: HistogramPoint, old: HistogramPoint) -> HistogramPoint:
@@ -76,6 +82,26 @@ def quantile(point: HistogramPoint, q: float) -> float:
     lower = float(point.bounds[i - 1]) if i else min(0.0, upper)
     inside = float(point.counts[i])
     return lower + (upper - lower) * ((q * total - below) / inside if inside else 1.0)
+
+
+def share_above(point: HistogramPoint, threshold: float) -> float:
+    """The share of values above a threshold, from 0 to 1: exact at a bound, linear inside the bucket that it falls in.
+
+    The lowest bucket begins at 0, if its bound is above that. Of values in an open bucket nothing is known but its
+    bound: those of the last one are above thresholds up to that bound, and above none beyond it; those of the first,
+    where it ends at 0 or below, are above none. NaN where there are no values, or no bounds.
+    """
+    reached = np.cumsum(point.counts)
+    total = float(reached[-1])
+    if total <= 0 or point.bounds.size < 2:
+        return float("nan")
+    i = int(np.searchsorted(point.bounds, threshold, side="left"))
+    higher = total - float(reached[i])
+    upper = float(point.bounds[i])
+    lower = float(point.bounds[i - 1]) if i else min(0.0, upper)
+    if lower < upper < np.inf:
+        higher += float(point.counts[i]) * min((upper - threshold) / (upper - lower), 1.0)
+    return higher / total
 
 
 def merge(parts: Sequence[HistogramPoint]) -> HistogramPoint:
@@ -106,7 +132,7 @@ def _at(point: HistogramPoint, bounds: np.ndarray) -> np.ndarray:
     return np.where(i >= 0, reached[np.maximum(i, 0)], 0.0)
 
 
-def _values(parts: Sequence[HistogramPoint], elapsed_us: int) -> dict[str, float]:
+def _values(parts: Sequence[HistogramPoint], elapsed_us: int, above: float | None) -> dict[str, float]:
     if not parts or elapsed_us <= 0:
         return {}
     whole = parts[0] if len(parts) == 1 else merge(parts)
@@ -114,4 +140,6 @@ def _values(parts: Sequence[HistogramPoint], elapsed_us: int) -> dict[str, float
     if whole.count > 0:
         found["mean"] = whole.sum / whole.count
         found |= {name: quantile(whole, q) for name, q in QUANTILES}
+        if above is not None:
+            found["above"] = share_above(whole, above)
     return {name: value for name, value in found.items() if np.isfinite(value)}

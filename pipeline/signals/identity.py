@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
+from sys import intern
 
 from pipeline.records import Entity, Kind, Series, Signal
 from pipeline.records.signal import Attributes
@@ -136,9 +137,17 @@ def signal_of(series: Series, scope_attributes: Sequence[str], *, rescaled: bool
     unit = _window_unit(series.unit, series.kind)
     id_ = _id(series.name, unit, series.kind, scope, workload, instance, sent)
     metric = current_metric(series.name, series.unit)
-    if metric.factor != 1.0 and not rescaled:
-        return Signal(id_, series.name, unit, series.kind, scope, workload, instance, own)
-    return Signal(id_, metric.name, _window_unit(metric.unit, series.kind), series.kind, scope, workload, instance, own)
+    name = series.name
+    if metric.factor == 1.0 or rescaled:
+        name, unit = metric.name, _window_unit(metric.unit, series.kind)
+    who = intern(scope), intern(workload), intern(instance)
+    return Signal(id_, intern(name), intern(unit), series.kind, *who, _shared(own))
+
+
+@lru_cache(maxsize=16_384)
+def _shared(attributes: Attributes) -> Attributes:
+    """The same attributes, as one object for the many signals that have them."""
+    return attributes
 
 
 def entity_of(sent: Attributes, scope_attributes: Sequence[str]) -> Entity:
@@ -243,7 +252,7 @@ def _with_namespace(namespace: str | None, name: str) -> str:
 
 def _window_unit(unit: str, kind: Kind) -> str:
     """The unit of a window's value: of a rate where the kind is one whose rate counts."""
-    if kind not in (Kind.COUNTER, Kind.DELTA):
+    if kind not in (Kind.COUNTER, Kind.DELTA, Kind.SPARSE_DELTA):
         return unit
     return "1" if unit == "s" else f"{unit or '1'}/s"
 

@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 #: Codes of the kinds in array columns.
-GAUGE, COUNTER, DELTA, HISTOGRAM, HISTOGRAM_DELTA, SHARE, COUNT = range(7)
+GAUGE, COUNTER, DELTA, HISTOGRAM, HISTOGRAM_DELTA, SHARE, COUNT, SPARSE_DELTA = range(8)
 KIND_CODES = {
     Kind.GAUGE: GAUGE,
     Kind.COUNTER: COUNTER,
@@ -26,6 +26,7 @@ KIND_CODES = {
     Kind.HISTOGRAM_DELTA: HISTOGRAM_DELTA,
     Kind.SHARE: SHARE,
     Kind.COUNT: COUNT,
+    Kind.SPARSE_DELTA: SPARSE_DELTA,
 }
 
 #: Finite points may add up to more than a float holds; the caller drops and counts such values.

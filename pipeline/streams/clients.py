@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from pipeline.settings import Settings
-from pipeline.streams import decompression
+from pipeline.streams import batches
 from pipeline.streams.exits import Exit, WorkerExit
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def reader(settings: Settings, *topics: str, **options: Any) -> AIOKafkaConsumer
         "fetch_max_bytes": 4 * _FETCH_BYTES,
         "fetch_max_wait_ms": 100,
     }
-    decompression.bound()
+    batches.install()
     return AIOKafkaConsumer(*topics, **(connection(settings) | defaults | options))
 
 

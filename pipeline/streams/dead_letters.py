@@ -28,6 +28,8 @@ REPLAYED_FROM = "calm_replayed_from"
 #: Of a receipt: where the message was put.
 REPLAYED_TO = "calm_replayed_to"
 _OURS = ("calm_topic", "calm_partition", "calm_offset", "calm_reason", "calm_detail")
+#: Behind them where the message was too large for a dead letter: what was cut.
+_CUT = "calm_cut"
 _RECEIPT = ("calm_topic", "calm_partition", "calm_offset", REPLAYED_TO)
 #: Messages on their way at once when they are put back.
 _AT_ONCE = 200
@@ -61,7 +63,8 @@ class NoLetter(ValueError):
 class Letter:
     """A dead letter without its message: where it stands, where the message came from, and why it is here.
 
-    ``again``: the dead letter that the message was put back from before, or empty.
+    ``again``: the dead letter that the message was put back from before, or empty. ``cut``: what is not here of a
+    message that was too large, or empty.
     """
 
     place: Place
@@ -71,11 +74,12 @@ class Letter:
     detail: str
     size: int
     again: str = ""
+    cut: str = ""
 
     @classmethod
     def of(cls, record: Record) -> Self:
         """Raises NoLetter."""
-        headers = list(record.headers)
+        headers, cut = _uncut(record)
         said = _texts(headers[-len(_OURS) :])
         if tuple(said) != _OURS:
             raise NoLetter("it is not a dead letter of ours: its last headers are not " + ", ".join(_OURS))
@@ -88,6 +92,7 @@ class Letter:
             detail=said["calm_detail"],
             size=len(record.value or b""),
             again=before.get(REPLAYED_FROM, ""),
+            cut=cut,
         )
 
     def reasons(self) -> list[str]:
@@ -97,8 +102,17 @@ class Letter:
 
 def original_headers(record: Record, *, keep_all: bool = False) -> Headers:
     """The headers that the message came with; without that of an earlier replay unless all are wanted."""
-    headers = list(record.headers)[: -len(_OURS)]
+    headers = _uncut(record)[0][: -len(_OURS)]
     return headers if keep_all else [header for header in headers if header[0] != REPLAYED_FROM]
+
+
+def _uncut(record: Record) -> tuple[list[tuple[str, bytes | None]], str]:
+    """The headers of a dead letter but for the last one if it says what was cut, and what it says. Somebody else's
+    header of that name never is the last one."""
+    headers = list(record.headers)
+    if headers and headers[-1][0] == _CUT:
+        return headers[:-1], (headers[-1][1] or b"").decode("utf-8", "replace")
+    return headers, ""
 
 
 def _texts(headers: Headers) -> dict[str, str]:
@@ -211,7 +225,9 @@ def inputs_of(settings: Settings) -> set[str]:
 
 async def put_back(settings: Settings, letters: Sequence[Letter]) -> AsyncIterator[tuple[Letter, Place]]:
     """Write the messages of these letters into their input topics; tells each with its new place when the broker has
-    it and its receipt is written too. Raises WorkerExit; what was told until then is done."""
+    it and its receipt is written too. Raises WorkerExit; what was told until then is done. No letter may be cut."""
+    if cut := [letter for letter in letters if letter.cut]:
+        raise ValueError(f"{cut[0].place} was cut ({cut[0].cut}) and cannot be put back")
     chosen = {letter.place: letter for letter in letters}
     with reachable(settings):
         # A repeat after a lost connection is possible: exactly once is not promised.

@@ -43,6 +43,12 @@ def bound() -> bool:
     return True
 
 
+def decompressed(code: int, data: bytes) -> bytes:
+    """The records of a batch by the code of its compression. Raises Unreadable."""
+    decoders: list[Callable[[bytes], bytes]] = [bytes, _gzip, _snappy, _of("lz4"), _of("zstd")]
+    return _refusing(decoders[code])(data)
+
+
 def _refusing(decode: Callable[[bytes], bytes]) -> Callable[[Any], bytes]:
     def decoded(data: Any) -> bytes:
         data = bytes(data)

@@ -5,26 +5,18 @@ The records that aiokafka's own C parser yields have what a chain reads of a mes
 they are handed on as they are. This reaches into aiokafka's fetcher: ``available`` says whether its inside looks as
 expected (aiokafka 0.14), and where it does not, ``getmany`` works as always, only slower.
 
-A batch that cannot be decompressed, or not within bounds (pipeline.streams.decompression), comes as one record with the
-batch's compressed bytes, so that what reads it refuses it whole and goes on.
-
 Guarantee: the same records, in the same order, with the same position afterwards, as ``getmany`` gives
 (tests/streams/test_fetching.py compares them).
 """
 
-import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
-
-from pipeline.streams.decompression import Unreadable
-
-log = logging.getLogger(__name__)
 
 #: The attributes used below.
 _RESULT = ("check_assignment", "has_more", "_update_position", "getall")
@@ -76,27 +68,8 @@ def _take(partition: Any, batch: Any, add: Callable[[list[Any]], None]) -> None:
     if partition._check_crcs and not batch.validate_crc():
         raise CorruptRecordException(f"Invalid CRC - {partition._tp}")
     if not batch.is_control_batch:
-        records = _records(partition._tp, batch)
+        records = list(batch)
         if records and records[0].offset < partition.next_fetch_offset:  # the fetch began inside this batch
             records = [record for record in records if record.offset >= partition.next_fetch_offset]
         add(records)
     partition.next_fetch_offset = batch.next_offset
-
-
-class _Refused(NamedTuple):
-    """A batch in place of its records."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes
-    headers: tuple[tuple[str, bytes], ...]
-
-
-def _records(place: Any, batch: Any) -> list[Any]:
-    try:
-        return list(batch)
-    except Unreadable as error:
-        log.error("%s, offsets %d to %d: %s", place, batch.base_offset, batch.next_offset - 1, error.what)
-        headers = (("calm_unreadable_batch", error.what.encode()),)
-        return [_Refused(batch.base_offset, batch.max_timestamp, None, error.data, headers)]

@@ -25,6 +25,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from mode import Service
 
+from pipeline.flow import refused
 from pipeline.flow.chain import Chain, UnreadableState
 from pipeline.records import NO_TIME, US, Snapshot
 from pipeline.settings import Settings
@@ -193,7 +194,7 @@ class ShardService(Service):
                 return
         if records[0].offset > shard.position and not await self._gap_is_real(partition, shard, records[0].offset):
             return
-        output = await self._off_the_loop(shard.chain.apply, records)
+        output = await self._off_the_loop(refused.apply, shard.chain, partition.topic, partition.partition, records)
         shard.position = records[-1].offset + 1
         shard.quiet_since = None
         shard.unsaved = True

@@ -50,6 +50,10 @@ class Progress:
         """The greatest event time that any expected source told of."""
         return max((self._sources[name].progress_us for name in self._expected), default=NO_TIME)
 
+    def told_us(self) -> dict[str, int]:
+        """The greatest event time that each source told of, by name."""
+        return {name: source.progress_us for name, source in self._sources.items()}
+
     def complete(self, until_us: int) -> None:
         """Everything up to then counts as complete, whatever the sources said."""
         self._watermark_us = max(self._watermark_us, until_us)

@@ -44,7 +44,8 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class ClosedWindow:
-    """All points of the windows that end at ``end_us``; ``histograms`` by position."""
+    """All points of the windows that end at ``end_us``; ``histograms`` by position, ``sources`` are the rows of each
+    source, repeats and all."""
 
     end_us: int
     row: Ints
@@ -53,6 +54,7 @@ class ClosedWindow:
     start_us: Ints
     histograms: dict[int, HistogramPoint]
     duplicates: int
+    sources: tuple[tuple[str, Ints], ...] = ()
 
 
 class Pending:
@@ -86,7 +88,10 @@ class Pending:
         return sorted(end for end in self._chunks if end <= watermark_us)
 
     def close(self, end_us: int) -> ClosedWindow:
-        chunks = sorted(self._chunks.pop(end_us), key=lambda rows: rows.source)
+        chunks = sorted(self._chunks.pop(end_us, ()), key=lambda rows: rows.source)
+        if not chunks:
+            none = np.empty(0, np.int64)
+            return ClosedWindow(end_us, none, none, np.empty(0), none, {}, 0)
         histograms: dict[int, HistogramPoint] = {}
         at = 0
         for rows in chunks:
@@ -103,7 +108,8 @@ class Pending:
         start_us = np.concatenate([rows.start_us for rows in chunks])[keep]
         if histograms:
             histograms = {i: histograms[old] for i, old in enumerate(keep.tolist()) if old in histograms}
-        return ClosedWindow(end_us, row[fresh], time_us[fresh], value, start_us, histograms, int(row.size - keep.size))
+        duplicates, sources = int(row.size - keep.size), tuple((rows.source, rows.row) for rows in chunks)
+        return ClosedWindow(end_us, row[fresh], time_us[fresh], value, start_us, histograms, duplicates, sources)
 
 
 def _order(row: Ints, time_us: Ints, chunks: list[Rows], end_us: int) -> npt.NDArray[np.intp]:

@@ -11,6 +11,7 @@ import sys
 
 from tests.benchmarks import (
     calibration,
+    catalogue,
     checkpoint,
     cold_start,
     decode,
@@ -45,6 +46,7 @@ FIGURES = (
     *logs.FIGURES,
     *decode.FIGURES,
     *traces.FIGURES,
+    *catalogue.FIGURES,
 )
 
 
@@ -76,6 +78,7 @@ def measure(wanted: set[str], repeats: int) -> None:
             logs.figures(run, wanted)
             decode.figures(run, wanted)
             traces.figures(run, wanted)
+            catalogue.figures(run, wanted)
     if on_kafka := wanted.intersection(ON_KAFKA):
         with started(repeats, with_kafka=True) as run:
             _on_kafka(run, on_kafka)

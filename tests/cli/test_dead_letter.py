@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -221,6 +221,29 @@ def test_a_place_where_nothing_stands_is_said(stand: Stand, place: str) -> None:
         assert f"No dead letter stands at {place}, and none came from there" in done.stderr
 
 
+def test_a_message_that_was_cut_is_said_to_be(stand: Stand, tmp_path: Path) -> None:
+    stand.write(cut(stand, b"beginning"))
+    page = stand.run("show", "0@0").stdout
+    assert "value of 17000000 bytes; only the beginning is here" in page
+    assert "calm_cut" not in page
+    (one,) = stand.listed()
+    assert (one["cut"], one["bytes"], one["reasons"]) == ("value of 17000000 bytes", 9, ["undecodable"])
+    raw = stand.run("show", "0@0", "--output", str(tmp_path / "message"))
+    assert "was cut (value of 17000000 bytes); these bytes are its beginning" in raw.stderr
+
+
+def cut(stand: Stand, beginning: bytes) -> Produced:
+    """The letter of a message that was too large; less of it, so that the test writes less."""
+    letter = dead_letter(message(4, b"x" * 17_000_000), f"{stand.prefix}points", "0", "undecodable", "no JSON")
+    return replace(letter, value=beginning)
+
+
+def test_a_header_of_a_producer_that_says_cut_does_not_count(stand: Stand) -> None:
+    stand.refuse(message(4, b"x", headers=(("calm_cut", b"value of 9 bytes"),)))
+    assert stand.listed()[0]["cut"] is None
+    assert "value of 9 bytes" in stand.run("show", "0@0").stdout
+
+
 # -- replay ------------------------------------------------------------------------------------------------------------
 
 
@@ -286,6 +309,19 @@ def test_without_yes_a_person_is_asked(stand: Stand, answer: bytes, code: int) -
     assert done.returncode == code
     assert f"Put 1 message back (1 into {stand.prefix}points)? [y/N]" in done.stderr
     assert (stand.listed()[0]["replayed_to"] is None) == (code != 0)
+
+
+def test_a_message_that_was_cut_is_not_put_back_whatever_is_asked_for(stand: Stand) -> None:
+    stand.refuse(message(3, b"whole"))
+    stand.write(cut(stand, b"beginning"))
+    for arguments in (["0@1"], ["0@1", "--again"], ["0@1", "--dry-run"]):
+        done = stand.run("replay", *arguments, "--yes")
+        assert done.returncode == 1
+        assert "1 message left out: too large for a dead letter and cut" in done.stderr
+        assert "value of 17000000 bytes), so that there is nothing whole to put back" in done.stderr
+    done = stand.run("replay", "--all", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert [record.value for record in stand.read("points", 1)] == [b"whole"]
 
 
 def test_what_came_from_a_topic_that_is_no_input_is_not_put_back(stand: Stand) -> None:

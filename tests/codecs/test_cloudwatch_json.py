@@ -46,7 +46,7 @@ def signal(namespace: str = "AWS/Lambda", account: str = "1", region: str = "eu"
 def test_errors_of_a_function_are_a_delta_over_their_minute_and_its_duration_gauges() -> None:
     columns, rows = decoded("cloudwatch_json", CLOUDWATCH)
     assert [(row.series.name, row.series.unit, row.series.kind, row.value, row.start_us) for row in rows] == [
-        ("AWS/Lambda/Errors", "{Count}", Kind.DELTA, 3.0, START),
+        ("AWS/Lambda/Errors", "{Count}", Kind.SPARSE_DELTA, 3.0, START),
         ("AWS/Lambda/Duration.mean", "ms", Kind.GAUGE, 10.0, 0),
         ("AWS/Lambda/Duration.max", "ms", Kind.GAUGE, 80.5, 0),
         ("AWS/Lambda/Duration.min", "ms", Kind.GAUGE, 2.25, 0),
@@ -87,7 +87,28 @@ def test_what_counts_gives_its_sum_and_what_measures_the_others(
 ) -> None:
     found = taken(namespace, name, unit)
     assert {key.removeprefix(f"{namespace}/{name}") for key in found} == expected
-    assert all(kind is (Kind.GAUGE if "." in key else Kind.DELTA) for key, (kind, _, _) in found.items())
+    assert all((kind is Kind.GAUGE) == ("." in key) for key, (kind, _, _) in found.items())
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "dimensions", "sparse"),
+    [
+        ("AWS/Lambda", "Invocations", {"FunctionName": "pay"}, True),
+        ("AWS/Lambda", "Throttles", {}, True),
+        ("AWS/Lambda", "Errors", {"FunctionName": "pay", "Resource": "pay:live"}, True),
+        ("AWS/Lambda", "Errors", {"FunctionName": "pay", "Resource": "pay:7"}, False),
+        ("AWS/Lambda", "Errors", {"FunctionName": "pay", "Resource": "pay:live", "ExecutedVersion": "7"}, False),
+        ("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", {"LoadBalancer": "app/x/1"}, True),
+        ("AWS/ELB", "RequestCount", {"LoadBalancerName": "x"}, True),
+        ("AWS/EC2", "NetworkIn", {"InstanceId": "i-1"}, False),
+        ("Shop", "OrdersPlaced", {}, False),
+    ],
+)
+def test_where_nothing_is_sent_for_a_minute_without_events_the_count_is_sparse(
+    namespace: str, name: str, dimensions: dict[str, str], sparse: bool
+) -> None:
+    found = taken(namespace, name, "Count", dimensions=dimensions)
+    assert found[f"{namespace}/{name}"][0] is (Kind.SPARSE_DELTA if sparse else Kind.DELTA)
 
 
 def test_a_trimmed_mean_keeps_its_name() -> None:

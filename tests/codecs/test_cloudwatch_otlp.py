@@ -141,6 +141,24 @@ def test_a_message_that_was_cut_off_is_refused_whole(cut: int) -> None:
     assert refusals(columns) == [(0, "undecodable", True)]
 
 
+def test_a_cut_message_that_protobuf_takes_for_a_request_is_refused() -> None:
+    columns, _ = decoded("cloudwatch_otlp", b"\xbd\x02\x0a\xba\x02\x0a\x0a\x00")
+    assert refusals(columns) == [(0, "undecodable", True)]
+
+
+def test_a_damaged_resource_is_refused_each_time_also_where_it_has_no_points() -> None:
+    empty = metrics_request(resource_metrics({"a": "bad!"}, []))
+    bad = framed(empty.replace(b"bad!", b"\xff\xff\xff\xff"))
+    good = framed(summary_request("AWS/Lambda", "Errors", {}))
+    columns, rows = decoded("cloudwatch_otlp", bad, framed(empty), good, bad, bad + good)
+    assert {row.message for row in rows} == {2, 4}
+    assert refusals(columns) == [
+        (0, "bad_attributes", True),
+        (3, "bad_attributes", True),
+        (4, "bad_attributes", False),
+    ]
+
+
 def test_metrics_of_others_are_refused_and_those_of_cloudwatch_read() -> None:
     other = metrics_request(resource_metrics({}, [gauge("http.server.active_requests", [(END, 1, {})])]))
     value = framed(other) + framed(summary_request("AWS/Lambda", "Errors", {}))

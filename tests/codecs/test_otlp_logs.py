@@ -411,6 +411,9 @@ def test_an_event_without_end_is_refused_alone() -> None:
         (b"\xff\xff", "undecodable"),
         (b"hello", "undecodable"),
         (b'{"resourceLogs": 7}', "undecodable"),
+        (b'{"\xff": 1, "resourceLogs": [{}]}', "undecodable"),
+        (b'{"resourceLogs": [{"scopeLogs": [{"\xed\xa0\x80": 1, "logRecords": []}]}]}', "undecodable"),
+        (b'{"resourceLogs": [{"resource": {"\xc0\x80": 1}, "scopeLogs": []}]}', "undecodable"),
     ],
 )
 def test_a_message_that_is_none_is_refused_whole(value: bytes | None, reason: str) -> None:

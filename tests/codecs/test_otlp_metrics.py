@@ -360,6 +360,38 @@ def test_attributes_beyond_the_limits_refuse_a_point_or_all_points_of_a_resource
         ]
 
 
+def without_points(*metrics: Metric, bad: bytes = b"bad!") -> bytes:
+    value = metrics_request(resource_metrics({"a": "bad!"}, list(metrics)))
+    return value.replace(b"bad!", bad)
+
+
+#: Resources that are damaged, of which there are no points.
+idle = [
+    without_points(bad=b"\xff\xff\xff\xff"),
+    without_points(Metric(name="m"), bad=b"\xff\xff\xff\xff"),
+    without_points(gauge("m", []), gauge("n", []), bad=b"\xff\xff\xff\xff"),
+    b"\x0a\x04\x0a\x02\x0a\x05",  # an attribute that ends too late
+]
+
+
+@pytest.mark.parametrize("value", idle)
+def test_a_damaged_resource_is_refused_each_time_also_where_it_has_no_points(value: bytes) -> None:
+    codec = OtlpMetrics(Limits())
+    for _ in range(2):
+        columns, _ = decode(value, without_points(), of_metric(gauge("m", [(T, 1, {})])), value, codec=codec)
+        assert columns.message.tolist() == [2]
+        assert [(one.message, one.reason, one.whole) for one in columns.rejections] == [
+            (0, "bad_attributes", True),
+            (3, "bad_attributes", True),
+        ]
+
+
+def test_a_damaged_resource_beside_a_good_one_is_refused_and_the_good_one_used() -> None:
+    columns, _ = decode(idle[0] + of_metric(gauge("m", [(T, 1, {})])) + idle[2])
+    assert columns.value.tolist() == [1.0]
+    assert [(one.message, one.reason, one.whole) for one in columns.rejections] == [(0, "bad_attributes", False)]
+
+
 def test_attributes_of_resource_and_point_together_keep_to_the_limit() -> None:
     codec = OtlpMetrics(Limits(max_attributes=8))
     columns, _ = decode(
@@ -461,8 +493,9 @@ beginnings = st.builds(
 )
 
 
-@given(st.lists(beginnings | st.sampled_from([rich, *whole_values]), min_size=1, max_size=3), damages)
+@given(st.lists(beginnings | st.sampled_from([rich, *whole_values, *idle]), min_size=1, max_size=3), damages)
 @example([rich], [(34, 8)])  # a metric without points, whose name is no text
+@example([idle[0] + rich + idle[1], *idle], [])
 @settings(deadline=None, max_examples=300)
 def test_whatever_is_damaged_the_fast_way_and_the_slow_way_give_the_same(
     values: list[bytes], damage: list[tuple[int, int]]

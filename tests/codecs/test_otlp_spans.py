@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from google.protobuf import json_format
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
@@ -379,6 +379,24 @@ def test_a_resource_without_spans_is_nothing_to_refuse() -> None:
     assert decode(traces_request(resource_spans(CHECKOUT, [])))[1].rejections == []
 
 
+_spoilt = traces_request(resource_spans({"a": "bad!"}, [])).replace(b"bad!", b"\xff\xff\xff\xff")
+#: Resources that are damaged, of which there are no spans.
+idle = [_spoilt, b"\x0a\x04\x0a\x02\x0a\x05", b"\x0a\x06\x0a\x02\x0a\x05\x12\x00"]
+
+
+@pytest.mark.parametrize("value", idle)
+def test_a_damaged_resource_is_refused_each_time_also_where_it_has_no_spans(value: bytes) -> None:
+    codec = OtlpSpans(Limits())
+    for _ in range(2):
+        columns = send(codec, value, traces_request(resource_spans(CHECKOUT, [])), GOLDEN, value, value + GOLDEN)
+        assert columns.message.tolist() == [2, 4]
+        assert reasons(columns) == [
+            (0, "bad_attributes", True),
+            (3, "bad_attributes", True),
+            (4, "bad_attributes", False),
+        ]
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -551,7 +569,8 @@ def test_damaged_messages_are_decoded_or_refused(value: bytes, damage: list[tupl
     assert_accounted_for(OtlpSpans(Limits()), damaged(value, damage))
 
 
-@given(st.lists(beginnings | whole, min_size=1, max_size=3), damages)
+@given(st.lists(beginnings | whole | st.sampled_from(idle), min_size=1, max_size=3), damages)
+@example([idle[0] + rich + idle[2], *idle], [])
 @settings(deadline=None, max_examples=200)
 def test_whatever_is_damaged_the_fast_way_and_the_slow_way_give_the_same(
     batch: list[bytes], damage: list[tuple[int, int]]

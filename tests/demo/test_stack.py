@@ -19,6 +19,7 @@ QUICK = {
 }
 OF_MACHINE = {("detection", "alert_budget")}
 OF_SHOP = {
+    ("time", "idle_sparse_seconds"),
     ("time", "trace_wait_seconds"),
     ("detection", "threshold_surprise"),
     ("detection", "open_windows"),

@@ -11,7 +11,7 @@ from pipeline.codecs.registry import input_codec
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.ingest import IngestChain
 from pipeline.flow.input_report import Fate, InputInspector, InputReport
-from pipeline.records import US
+from pipeline.records import US, RefusedValue
 
 NOW = 1_700_000_000
 CONFIG = FlowConfig(sources=("points/0", "points/1"), signal_partitions=4, anomaly_partitions=1, window_us=10 * US)
@@ -50,6 +50,13 @@ def test_an_accepted_message_names_its_signals() -> None:
     }
     assert fate.rejected == {}
     assert str(fate.place) == "points/0 offset 0"
+
+
+def test_a_message_that_is_refused_before_it_is_read_says_why() -> None:
+    value = RefusedValue.of(json.dumps(point()).encode(), "bad_header", "the name of a header must be UTF-8")
+    fate = InputInspector("json_points", CONFIG).inspect(Sent(value))
+    assert fate.accepted.total() == 0
+    assert fate.rejected == {"bad_header": "the name of a header must be UTF-8"}
 
 
 def test_a_rejected_message_says_why() -> None:

@@ -48,6 +48,11 @@ def told(line: Line) -> list[tuple[str, bytes | None]]:
     return [(topic, record.value) for topic in ("scores", "anomalies") for record in line.written[topic]]
 
 
+def said(line: Line) -> list[tuple[str, bytes]]:
+    """Scores and anomalies: how far event time is may be told once more after a restore."""
+    return [(topic, value) for topic, value in told(line) if value is not None]
+
+
 def merged(saved: list[Snapshot]) -> Snapshot:
     """The newest of some checkpoints, with the parts that older ones hold."""
     blocks = {name: block for snapshot in saved for name, block in snapshot.blocks.items()}

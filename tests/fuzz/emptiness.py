@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator
 
 from google.protobuf.json_format import Parse, ParseError
+from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 #: Fields from a request down to what counts: resources, scopes, metrics (their kinds, points), spans, lines.
 _LINES_OR_SPANS = ({1}, {2}, {2})
@@ -17,8 +19,6 @@ _OTLP = {
     "otlp_logs": (_LINES_OR_SPANS, ExportLogsServiceRequest),
     "otlp_spans": (_LINES_OR_SPANS, ExportTraceServiceRequest),
 }
-#: Look at a resource only when something of it comes: a request so damaged that nothing does is not refused.
-_RESOURCES_READ_LATE = {"otlp_metrics", "cloudwatch_otlp", "otlp_spans"}
 _EMPTY_LIST = re.compile(rb'\s*\[\s*\]\s*|.*"(metrics|items|alerts)"\s*:\s*\[\s*\].*', re.DOTALL)
 
 
@@ -30,10 +30,20 @@ def holds_nothing(name: str, value: bytes) -> bool:
     try:
         if value.lstrip()[:1] == b"{":
             value = Parse(value.decode(errors="replace"), request(), ignore_unknown_fields=True).SerializeToString()
-        requests = _requests(value) if name == "cloudwatch_otlp" else [value]
+        requests = list(_requests(value)) if name == "cloudwatch_otlp" else [value]
+        for each in requests:
+            _check_resources(each)
         return not any(_found(each, path) for each in requests)
-    except (IndexError, ValueError, ParseError):
-        return name in _RESOURCES_READ_LATE
+    except (IndexError, ValueError, ParseError, DecodeError):
+        return False
+
+
+def _check_resources(request: bytes) -> None:
+    """Raises DecodeError for a resource that is none; of several where one belongs the last counts."""
+    for number, of_resource in _fields(request):
+        if number == 1:
+            resources = [inside for field, inside in _fields(of_resource) if field == 1]
+            Resource.FromString(b"".join(resources[-1:]))
 
 
 def _found(value: bytes, path: tuple[set[int], ...]) -> bool:

@@ -29,6 +29,7 @@ CHANGES = st.fixed_dictionaries(
         "of_windows": st.integers(1, 8),
         "close_windows": st.integers(1, 255),
         "false_discovery_rate": st.floats(0.01, 0.99) | st.none(),
+        "above": LIMITS,
     },
 )
 
@@ -71,6 +72,7 @@ def test_the_parts_that_can_be_turned_off_are_those_of_the_detector() -> None:
         ({"open_windows": 1.5}, r"detection.open_windows is 1.5; it must be a whole number from 1 to 8"),
         ({"open_windows": 4, "of_windows": 3}, r"1 <= open_windows <= of_windows <= 8, not 4 of 3"),
         ({"close_windows": 0}, r"detection.close_windows is 0; it must be a whole number from 1 to 255"),
+        ({"above": "0.5 s"}, r"detection.above is '0.5 s'; it must be a number"),
         ({"false_discovery_rate": 1}, r"detection.false_discovery_rate is 1; it must be between 0 and 1"),
         ({"sensitivity": 3}, r"detection.sensitivity is not a key; there are alert_budget, threshold_surprise, "),
     ],

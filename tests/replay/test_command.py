@@ -57,7 +57,7 @@ def test_what_was_dropped_is_said_with_the_first_line_of_each_reason(tmp_path: P
 
 def test_columns_entity_window_and_configuration_can_be_chosen(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", [f"2025-06-01 00:00:{i:02d},{i},1" for i in range(60)], "at,x,y")
-    (tmp_path / "c.yaml").write_text("time: {allowed_lateness_seconds: 1}\n")
+    (tmp_path / "c.yaml").write_text("time: {allowed_lateness_seconds: 1, idle_sparse_seconds: 1}\n")
     columns = ["--time-column", "at", "--value-column", "x", "--value-column", "y", "--entity", "web"]
     rest = ["--window-seconds", "30", "--config", str(tmp_path / "c.yaml"), "--scores", str(tmp_path / "s.csv")]
     done = calmstream({}, "replay", str(path), "--format", "csv", *columns, *rest)

@@ -20,6 +20,7 @@ from pipeline.streams import topics
 from pipeline.streams.broker_process import BrokerProcess
 from tests.cli.person import calmstream
 from tests.replay.runs import START, values
+from tests.streams.made_batches import Raw, batch_of, send_batch
 
 CONFIG = FlowConfig(sources=("points/0",), signal_partitions=1, anomaly_partitions=1)
 PARTITIONS = 2
@@ -83,6 +84,19 @@ def replayed(env: dict[str, str], directory: Path, *arguments: str) -> tuple[lis
     assert done.returncode == 0, done.stderr
     first, *rest = done.stdout.splitlines()
     return out.read_text().splitlines(), "\n".join([first.partition(", in ")[0], *rest])
+
+
+async def test_what_a_worker_refuses_before_it_reads_it_is_dropped_by_a_replay_too(
+    broker: BrokerProcess, topic_prefix: str, tmp_path: Path
+) -> None:
+    env, settings = environment(broker, topic_prefix), settings_of(broker, topic_prefix)
+    await topics.create(settings)
+    await produce(broker, f"{topic_prefix}points", sent())
+    poison = batch_of([Raw(b"poison", None, ((b"\xff", b""), (b"calm_x", None)))])
+    await send_batch(broker.bootstrap, f"{topic_prefix}points", poison)
+    _, summary = replayed(env, tmp_path, "--from-topic", f"{topic_prefix}points")
+    assert "1 dropped" in summary
+    assert "1 bad_header" in summary
 
 
 async def test_a_topic_of_points_gives_the_incidents_that_files_of_the_points_give(

@@ -1,4 +1,4 @@
-"""Histograms to rate, mean and quantiles: subtraction, resets, changed scale, exact quantiles."""
+"""Histograms to rate, mean, quantiles and shares above a threshold: subtraction, resets, changed scale, exactness."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import ExponentialHistogramDataP
 
 from pipeline.codecs.otlp_histograms import exponential_histogram
 from pipeline.records import US, HistogramPoint
-from pipeline.signals.distributions import merge, quantile, subtract, summarise
+from pipeline.signals.distributions import merge, quantile, share_above, subtract, summarise
 
 T = 1_700_000_000 * US
 
@@ -188,3 +188,81 @@ def test_the_lowest_bucket_reaches_down_to_zero_and_not_below_its_bound_when_tha
 def test_an_empty_distribution_has_no_quantile() -> None:
     assert np.isnan(quantile(histogram([1.0], [0, 0]), 0.5))
     assert np.isnan(quantile(histogram([], [7]), 0.5))
+
+
+# Shares above a threshold
+
+COUNTS = st.lists(st.integers(0, 50), min_size=2, max_size=12).filter(any)
+
+
+@st.composite
+def distributions(draw: st.DrawFn) -> HistogramPoint:
+    counts = draw(COUNTS)
+    bounds = draw(st.sets(st.integers(-50, 50), min_size=len(counts) - 1, max_size=len(counts) - 1))
+    return histogram([float(bound) for bound in sorted(bounds)], [float(count) for count in counts])
+
+
+@given(distributions(), st.floats(-100, 100), st.floats(0, 100))
+def test_a_share_is_from_0_to_1_and_falls_as_the_threshold_rises(
+    point: HistogramPoint, threshold: float, more: float
+) -> None:
+    lower, higher = share_above(point, threshold), share_above(point, threshold + more)
+    assert 0.0 <= higher <= lower <= 1.0
+
+
+@given(VALUES, st.sampled_from(BOUNDS))
+def test_at_a_bound_the_share_is_exact(values: list[float], bound: float) -> None:
+    exact = sum(value > bound for value in values) / len(values)
+    assert share_above(of(values, BOUNDS), bound) == pytest.approx(exact)
+
+
+@given(distributions(), st.floats(0.01, 0.99))
+def test_above_a_quantile_is_what_the_quantile_leaves(point: HistogramPoint, q: float) -> None:
+    reached = quantile(point, q)
+    at = int(np.searchsorted(point.bounds, reached))
+    inside = at > 0 and reached < point.bounds[at] < np.inf
+    left = share_above(point, reached)
+    if inside and point.counts[at]:
+        assert left == pytest.approx(1 - q)
+    elif reached > point.bounds[0]:  # at a bound: from there on all that is higher
+        assert left <= 1 - q + 1e-9 or reached == point.bounds[-2]
+
+
+@given(VALUES, VALUES, st.sampled_from(BOUNDS))
+def test_the_share_of_a_window_is_that_of_all_its_values(one: list[float], other: list[float], bound: float) -> None:
+    points = [(T + 5 * US, T, of(one, BOUNDS)), (T + 10 * US, T + 5 * US, of(other, BOUNDS))]
+    values, _ = summarise(points, None, cumulative=False, above=bound)
+    assert values["above"] == pytest.approx(share_above(of(one + other, BOUNDS), bound))
+
+
+def test_inside_a_bucket_values_lie_evenly() -> None:
+    assert share_above(histogram([1.0, 2.0, 4.0], [10, 10, 80, 0]), 2.5) == 0.6
+    assert share_above(histogram([1.0, 2.0], [10, 0, 0]), 0.25) == 0.75  # the lowest bucket begins at 0
+    assert share_above(histogram([1.0, 2.0], [10, 0, 0]), -1.0) == 1.0
+
+
+def test_of_values_in_an_open_bucket_only_what_is_known_counts_as_above() -> None:
+    high = histogram([1.0, 2.0], [6, 0, 4])
+    assert [share_above(high, threshold) for threshold in (1.5, 2.0, 2.1, 99.0)] == [0.4, 0.4, 0.0, 0.0]
+    low = histogram([-5.0, 0.0], [6, 0, 4])
+    assert [share_above(low, threshold) for threshold in (-99.0, -5.0, -1.0)] == [0.4, 0.4, 0.4]
+
+
+@pytest.mark.parametrize("threshold", [0.2, 1.0, 7.0])
+def test_a_share_of_an_exponential_histogram_is_within_its_resolution(threshold: float) -> None:
+    values = np.random.default_rng(4).lognormal(0, 2, 20_000)
+    exact = float((values > threshold).mean())
+    assert share_above(exponential(values.tolist(), 4), threshold) == pytest.approx(exact, abs=0.005)
+
+
+def test_a_distribution_without_values_or_without_bounds_has_no_share() -> None:
+    assert np.isnan(share_above(histogram([1.0], [0, 0]), 0.5))
+    assert np.isnan(share_above(histogram([], [7]), 0.5))
+    empty = (T + 10 * US, T, histogram([1.0], [0, 0]))
+    assert summarise([empty], None, cumulative=False, above=0.5)[0] == {"rate": 0.0}
+
+
+def test_without_a_threshold_there_is_no_share() -> None:
+    point = (T + 10 * US, T, histogram([1.0], [5, 5]))
+    assert "above" not in summarise([point], None, cumulative=False)[0]
+    assert summarise([point], None, cumulative=False, above=1.0)[0]["above"] == 0.5

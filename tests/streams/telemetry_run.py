@@ -22,6 +22,10 @@ from tests.streams.every_input import END, FORMATS, PARTITIONS, SECONDS, START, 
 from tests.streams.fault_run import Result, read_back
 from tests.worker_process import WorkerProcess
 
+#: Nothing is idle in a run, whatever is killed meanwhile: a pause must be longer than this, which must not be above the
+#: lateness.
+LATENESS_SECONDS = 30
+
 
 @dataclass
 class TelemetryRun:
@@ -43,11 +47,11 @@ class TelemetryRun:
             "INPUTS": json.dumps(inputs),
             "DETECTION__HARD_UPPER": "70",
             "TIME__WINDOW_SECONDS": str(WINDOW_SECONDS),
-            "TIME__ALLOWED_LATENESS_SECONDS": "2",
+            "TIME__ALLOWED_LATENESS_SECONDS": str(LATENESS_SECONDS),
             "TIME__TRACE_WAIT_SECONDS": "5",
             "TIME__IDLE_SECONDS": "900",
             "TIME__IDLE_EMPTY_SECONDS": "900",
-            "TIME__IDLE_SPARSE_SECONDS": "900",
+            "TIME__IDLE_SPARSE_SECONDS": str(LATENESS_SECONDS),
             "STATE__CHECKPOINT_INTERVAL_SECONDS": "0.5",
         }
         return {f"CALMSTREAM_{key}": value for key, value in (settings | self.changes).items()}
@@ -95,7 +99,8 @@ class TelemetryRun:
 
     def wait_until_through(self, worker: WorkerProcess) -> None:
         """Wait until everything is done up to the end of the story."""
-        worker.wait_until(lambda: self.is_at(worker, END - START - 10), "done with the story", within_seconds=90)
+        end = END - START - LATENESS_SECONDS - 10
+        worker.wait_until(lambda: self.is_at(worker, end), "done with the story", within_seconds=90)
 
     def read(self, topic: str) -> list[Any]:
         """Every record of one of our topics."""

@@ -12,13 +12,12 @@ from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED, PartitionRecords
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
-from aiokafka.record.util import calc_crc32c
 
-from pipeline.streams import decompression
+from pipeline.streams import batches, decompression
 from pipeline.streams.decompression import MOST_BYTES, Unreadable
 from pipeline.streams.fetching import _take
+from tests.streams.made_batches import CODECS, with_payload
 
-CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 every_compression = pytest.mark.parametrize("code", [1, 2, 3, 4], ids=["gzip", "snappy", "lz4", "zstd"])
 VALUES = [random.Random(number).randbytes(40) * 20 for number in range(50)]
 
@@ -53,13 +52,6 @@ def bomb(code: int) -> bytes:
     return bytes(compressor.finish())
 
 
-def with_payload(code: int, payload: bytes, records: int = 7) -> bytes:
-    """A batch with a right checksum around any compressed bytes."""
-    content = struct.pack(">hiqqqhii", code, records - 1, 5, 5, -1, -1, -1, records) + payload
-    behind = struct.pack(">ibI", 0, 2, calc_crc32c(content)) + content
-    return struct.pack(">qi", 0, len(behind)) + behind
-
-
 @every_compression
 def test_a_good_batch_is_read_as_ever(code: int) -> None:
     assert [record.value for record in MemoryRecords(batch(code)).next_batch()] == VALUES
@@ -85,13 +77,14 @@ def test_a_damaged_batch_is_refused(code: int) -> None:
 @every_compression
 def test_a_consumer_gets_a_refused_batch_as_one_record_and_goes_on_behind_it(code: int) -> None:
     payload = b"\xff" * 100
-    log = MemoryRecords(with_payload(code, payload, records=7) + with_offset(batch(0, [b"next"]), 7))
+    log = batches.Batches(with_payload(code, payload, records=7) + with_offset(batch(0, [b"next"]), 7))
     partition = PartitionRecords(TopicPartition("t", 0), log, None, 0, None, None, True, READ_UNCOMMITTED)
     found: list[Any] = []
     while log.has_next():
         _take(partition, log.next_batch(), found.extend)
     assert [(record.offset, record.value) for record in found] == [(0, payload), (7, b"next")]
     assert found[0].headers[0][0] == "calm_unreadable_batch"
+    assert (found[0].value.reason, found[0].value.whole) == ("unreadable_batch", payload)
     assert partition.next_fetch_offset == 8
 
 

@@ -8,9 +8,11 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from pipeline.records import RefusedValue
 from pipeline.settings import Settings, load
 from pipeline.streams import clients, fetching
 from pipeline.streams.broker_process import BrokerProcess
+from tests.streams.made_batches import Raw, batch_of, send_batch
 
 PARTITIONS = 3
 BATCHES = 4
@@ -123,6 +125,28 @@ async def test_raw_records_and_positions_are_those_of_plain_ones(
         assert {place: [seen[0] for seen in found] for place, found in raw.items()} == {
             place: list(range(starts[place], end)) for place in places
         }
+
+
+async def test_records_that_aiokafka_does_not_parse_come_alike_and_refused(
+    settings: Settings, topic_prefix: str, consumers: list[Reading]
+) -> None:
+    places = await create(settings, f"{topic_prefix}points")
+    records = [Raw(b"good"), Raw(b"bad", b"key", ((b"caf\xe9", b"1"),)), Raw(b"good")]
+    for code in (0, 1):
+        await send_batch(settings.broker.bootstrap, places[0].topic, batch_of(records, code))
+    found = []
+    for consumer in consumers:
+        consumer.consumer.assign(places[:1])
+        found.append((await consumer.read({places[0]: 1}, 6))[places[0]])
+    plain, raw = found
+    assert raw == plain
+    assert [(seen[0], seen[2], type(seen[2]) is RefusedValue) for seen in raw] == [
+        (1, b"bad", True),
+        (2, b"good", False),
+        (3, b"good", False),
+        (4, b"bad", True),
+        (5, b"good", False),
+    ]
 
 
 @pytest.mark.parametrize("broker", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)

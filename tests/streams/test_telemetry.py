@@ -182,6 +182,7 @@ def test_what_comes_alone_is_counted_and_holds_nothing_back(
 ) -> None:
     """A line, a trace and an event, and then only points: silence tells that nothing more comes."""
     silent = {"TIME__IDLE_SPARSE_SECONDS": "0.5", "TIME__IDLE_EMPTY_SECONDS": "0.5"}
+    silent["TIME__ALLOWED_LATENESS_SECONDS"] = "2"
     run = TelemetryRun(broker, topic_prefix, tmp_path, silent).create()
     one = Request(0, 12 * US, 100_000, 60_000, 40_000, 10_000, failed=False)
     alone = [("otlp_logs", logs(Line(12, "shop", INFO, "order 1 placed"))), ("events", event(12, "alone", "shop", ""))]

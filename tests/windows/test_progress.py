@@ -202,3 +202,10 @@ def test_where_an_unexpected_source_stands_is_kept_over_a_restart() -> None:
     before.advance("never/heard", 18, NO_TIME, idle=False)
     after.load(before.dump())
     assert after.applied("never/heard") == 18
+
+
+def test_how_far_each_source_told_is_known_whether_it_is_idle_or_not() -> None:
+    progress = two_sources(lateness_us=5)
+    progress.advance("in/0", 10, 100, idle=True)
+    progress.advance("in/0", 11, 90, idle=False)
+    assert progress.told_us() == {"in/0": 100, "in/1": NO_TIME}

@@ -115,6 +115,17 @@ def test_holding_no_rows_holds_nothing() -> None:
     assert held.due(10**18) == []
 
 
+def test_a_window_that_holds_no_rows_can_be_closed_too() -> None:
+    window = pending([]).close(1010)
+    assert (window.end_us, window.row.size, window.duplicates, window.sources) == (1010, 0, 0, ())
+
+
+def test_a_closed_window_says_what_came_from_where() -> None:
+    points = [[Point("in/1", 0, 2, 1005, 0.0)], [Point("in/0", 0, 1, 1004, 0.0), Point("in/0", 1, 1, 1004, 0.0)]]
+    sources = pending(points).close(1010).sources
+    assert [(source, row.tolist()) for source, row in sources] == [("in/0", [1, 1]), ("in/1", [2])]
+
+
 def test_windows_of_different_lengths_that_end_together_are_closed_together() -> None:
     held = Pending()
     rows = rows_of([Point("in/0", 0, 1, 1005, 1.0), Point("in/0", 1, 0, 961, 2.0)])
