@@ -14,20 +14,15 @@ from typing import Any
 import faust
 from mode import CrashingSupervisor
 
-from pipeline.codecs.registry import happening_codec, input_codec, line_codec, span_codec
 from pipeline.codecs.series_table import Limits
-from pipeline.flow.chain import Chain
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.correlate import CorrelateChain
-from pipeline.flow.ingest import IngestChain
-from pipeline.flow.ingest_happenings import HappeningIngestChain
-from pipeline.flow.ingest_lines import LineIngestChain
-from pipeline.flow.ingest_spans import SpanIngestChain
+from pipeline.flow.inputs import ingest_chain
 from pipeline.flow.join_lines import LineJoinChain
 from pipeline.flow.join_spans import SpanJoinChain
 from pipeline.flow.score import ScoreChain
 from pipeline.records import to_us
-from pipeline.settings import HAPPENING_FORMATS, LINE_FORMATS, SPAN_FORMATS, InputSettings, Settings, load
+from pipeline.settings import LINE_FORMATS, SPAN_FORMATS, InputSettings, Settings, load
 from pipeline.streams import endpoints, incident_state, policy_spread
 from pipeline.streams.clients import MAX_RECORD_BYTES
 from pipeline.streams.shard import ShardService, Stage
@@ -107,17 +102,6 @@ def create(settings: Settings) -> Worker:
         app.boot_strategy.enable_kafka = False
     endpoints.register(app, shards, telemetry)
     return Worker(app, shards, probe, telemetry)
-
-
-def ingest_chain(format_name: str, source: str, flow: FlowConfig) -> Chain:
-    """The chain for an input partition, by what its format holds."""
-    if format_name in LINE_FORMATS:
-        return LineIngestChain(source, line_codec(format_name, flow.limits), flow)
-    if format_name in SPAN_FORMATS:
-        return SpanIngestChain(source, span_codec(format_name, flow.limits), flow)
-    if format_name in HAPPENING_FORMATS:
-        return HappeningIngestChain(source, happening_codec(format_name, flow.limits).decode, flow)
-    return IngestChain(source, input_codec(format_name, flow.limits), flow)
 
 
 def flow_config(settings: Settings) -> FlowConfig:

@@ -23,8 +23,8 @@ app = typer.Typer(
 )
 
 Topic = Annotated[str | None, typer.Option(help="One input topic (default: all in the configuration).")]
-#: Signals listed in a report, and messages of one fetch that ``tail`` tells one by one.
-_SIGNALS_SHOWN = 50
+#: What is listed in a report, and messages of one fetch that ``tail`` tells one by one.
+_SHOWN = 50
 _TOLD_ONE_BY_ONE = 20
 
 
@@ -80,11 +80,11 @@ def _read(path: Path) -> bytes:
 
 def _formats(settings: Any, topic: str | None) -> dict[str, str]:
     """Input topic → format of its messages."""
-    formats = {source.topic: source.format for source in settings.inputs if not source.sparse}
+    formats = {source.topic: source.format for source in settings.inputs}
     if topic is None:
         return formats
     if topic not in formats:
-        raise typer.BadParameter(f"{topic} is not an input topic of points; there are {', '.join(formats)}")
+        raise typer.BadParameter(f"{topic} is not an input topic; there are {', '.join(formats)}")
     return {topic: formats[topic]}
 
 
@@ -149,23 +149,33 @@ def _print_report(report: Any) -> None:
     accepted = report.messages - report.messages_rejected
     messages = several(report.messages, "message")
     print(f"{messages}: {accepted} accepted whole, {report.messages_rejected} rejected in part or whole")
-    print(f"{several(report.points, 'point')} accepted, {several(len(report.signals), 'signal')}")
+    for what, number in sorted(_by_kind(report.accepted).items()):
+        kinds = sum(thing.what == what for thing in report.accepted)
+        print(f"{several(number, what)} accepted, of {several(kinds, 'signal' if what == 'point' else 'kind')}")
     shown = console()
-    if report.signals:
+    if report.accepted:
         shown.print()
-        shown.print(_signals(report.signals))
+        shown.print(_accepted(report.accepted))
     if report.rejected:
         shown.print()
         shown.print(_rejections(report.rejected))
 
 
-def _signals(counts: Counter[Any]) -> Any:
-    made = table("workload", "instance", "signal", ">points", title="Accepted")
-    ordered = sorted(counts.items(), key=lambda item: (item[0].workload, item[0].name, item[0].instance, item[0].id))
-    for signal, points in ordered[:_SIGNALS_SHOWN]:
-        made.add_row(cell(signal.workload), cell(signal.instance or "–"), cell(signal.label()), cell(points))
-    if len(ordered) > _SIGNALS_SHOWN:
-        made.add_row(cell(f"… and {len(ordered) - _SIGNALS_SHOWN} more signals"))
+def _by_kind(accepted: Counter[Any]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for thing, number in accepted.items():
+        found[thing.what] += number
+    return found
+
+
+def _accepted(counts: Counter[Any]) -> Any:
+    made = table("workload", "instance", "what", ">number", title="Accepted")
+    ordered = sorted(counts.items(), key=lambda item: (item[0].workload, item[0].what, item[0].name, item[0].instance))
+    for thing, number in ordered[:_SHOWN]:
+        name = thing.name if thing.what == "point" else f"{thing.what}: {thing.name}"
+        made.add_row(cell(thing.workload), cell(thing.instance or "–"), cell(name), cell(number))
+    if len(ordered) > _SHOWN:
+        made.add_row(cell(f"… and {len(ordered) - _SHOWN} more"))
     return made
 
 
@@ -210,7 +220,8 @@ def _told(fates: Sequence[Any]) -> Iterable[Text]:
 
 
 def _summary(accepted: Counter[Any]) -> str:
-    points, first = accepted.total(), next(iter(accepted))
-    signal = plain(f"{first.label()} of {first.entity}")
+    first = next(iter(accepted))
+    numbers = ", ".join(several(number, what) for what, number in sorted(_by_kind(accepted).items()))
+    entity = f"{first.workload} {first.instance}".strip()
     more = f" and {len(accepted) - 1} more" if len(accepted) > 1 else ""
-    return f"{several(points, 'point')}: {signal}{more}"
+    return f"{numbers}: {plain(f'{first.name} of {entity}')}{more}"

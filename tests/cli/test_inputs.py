@@ -16,7 +16,7 @@ def test_check_reports_what_was_accepted_and_rejected(watched: Watched) -> None:
     done = calmstream(watched.settings, "inputs", "check")
     assert done.returncode == 1, done.stderr
     assert "183 messages: 180 accepted whole, 3 rejected in part or whole" in done.stdout
-    assert "501 points accepted, 7 signals" in done.stdout
+    assert "501 points accepted, of 7 signals" in done.stdout
     accepted, rejected = done.stdout.split("\nRejected")
     assert "service:shop/checkout  pod-1     queue.depth{queue=orders}" in accepted
     rows = {row.split()[0]: row for row in rejected.splitlines()[2:]}
@@ -59,7 +59,7 @@ def test_a_file_that_is_a_single_json_value_is_one_message() -> None:
     done = invoke({}, "inputs", "check", "-", sent=json.dumps([point(), point(name="b")], indent=2).encode())
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 message: 1 accepted whole, 0 rejected" in done.stdout
-    assert "2 points accepted, 2 signals" in done.stdout
+    assert "2 points accepted, of 2 signals" in done.stdout
 
 
 def test_ndjson_may_be_checked_as_one_message() -> None:
@@ -88,7 +88,7 @@ def test_otlp_is_recognised(as_json: bool) -> None:
     done = invoke({}, "inputs", "check", "-", sent=sent)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "- as otlp_metrics" in done.stdout
-    assert "1 point accepted, 1 signal" in done.stdout
+    assert "1 point accepted, of 1 signal" in done.stdout
 
 
 def test_a_file_that_is_not_there_is_said_in_one_line() -> None:

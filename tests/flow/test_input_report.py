@@ -10,8 +10,10 @@ import pytest
 from pipeline.codecs.registry import input_codec
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.ingest import IngestChain
-from pipeline.flow.input_report import Fate, InputInspector, InputReport
+from pipeline.flow.input_report import Fate, InputInspector, InputReport, Thing
 from pipeline.records import US, RefusedValue
+from tests.codecs.decoding import WRITTEN_MS
+from tests.codecs.golden import GOLDEN
 
 NOW = 1_700_000_000
 CONFIG = FlowConfig(sources=("points/0", "points/1"), signal_partitions=4, anomaly_partitions=1, window_us=10 * US)
@@ -50,6 +52,29 @@ def test_an_accepted_message_names_its_signals() -> None:
     }
     assert fate.rejected == {}
     assert str(fate.place) == "points/0 offset 0"
+
+
+@pytest.mark.parametrize(
+    ("format_name", "things"),
+    [
+        ("otlp_logs", {Thing("log line", "service:cart", "", "lines"): 1}),
+        ("plain_text", {Thing("log line", "unknown", "", "lines"): 2}),
+        ("otlp_spans", {Thing("span", "service:cart", "", "GET /cart"): 1}),
+        ("jaeger_spans", {Thing("span", "service:cart", "node-1", "GET /cart"): 1}),
+        ("events", {Thing("event", "service:db", "", "backup.failed"): 1}),
+        ("changes", {Thing("change", "service:cart", "", "deployment finished"): 1}),
+    ],
+)
+def test_what_is_no_metric_is_named_too(format_name: str, things: dict[Thing, int]) -> None:
+    fate = InputInspector(format_name, CONFIG).inspect(Sent(GOLDEN[format_name], timestamp=WRITTEN_MS))
+    assert (dict(fate.accepted), fate.rejected) == (things, {})
+
+
+def test_a_line_that_is_too_late_or_says_nothing_is_rejected_with_its_reason() -> None:
+    inspector = InputInspector("plain_text", CONFIG)
+    lines = [b"2026-01-01 00:00:00,250 INFO a", b"2025-12-31 23:58:00,250 INFO b", b"  "]
+    fates = [inspector.inspect(Sent(line, number, timestamp=WRITTEN_MS)) for number, line in enumerate(lines)]
+    assert [list(fate.rejected) for fate in fates] == [[], ["late"], ["empty"]]
 
 
 def test_a_message_that_is_refused_before_it_is_read_says_why() -> None:
@@ -115,7 +140,7 @@ def test_the_report_adds_up_to_what_ingest_counts() -> None:
     counts = chain.apply(sent).counts
     dropped = Counter({reason: number for (what, reason), number in counts.items() if what == "drop"})
     late = report.rejected["late"].messages
-    assert report.points == counts["points", ""] - late
+    assert report.accepted.total() == counts["points", ""] - late
     assert {reason: found.messages for reason, found in report.rejected.items() if reason != "late"} == dropped
     assert (report.messages, report.messages_rejected) == (len(values), 5)
 

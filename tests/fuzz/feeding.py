@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.app import ingest_chain
 from pipeline.codecs import line_block, signal_block, span_block
 from pipeline.codecs.series_table import Limits
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
+from pipeline.flow.inputs import ingest_chain
 from pipeline.records import Message, Output
 from tests.fuzz.emptiness import holds_nothing
 from tests.fuzz.seeds import CODECS, SECONDS
