@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from pipeline.flow.config import FlowConfig
-from pipeline.flow.score import ScoreChain
 from pipeline.policies import DetectorPolicy
-from pipeline.records import US, Kind, Snapshot
+from pipeline.records import US, Kind
 from tests.flow.cloudwatch import BOTH, CONFIG, MINUTE, Stream, record
-from tests.flow.test_restoring import merged, said
+from tests.flow.restoring import tell_with_restores
+from tests.flow.test_restoring import said
 
 PAY = "AWS/Lambda/Invocations function:pay"
 SHIP = "AWS/Lambda/Invocations function:ship"
@@ -164,18 +164,6 @@ def test_the_story_has_zeros_and_gaps(undisturbed: Stream) -> None:
 
 @pytest.mark.parametrize("every", [1, 3, 11])
 def test_whenever_it_is_restored_the_same_zeros_stand(undisturbed: Stream, every: int) -> None:
-    saved: list[Snapshot] = []
-    stream, restores = Stream(RESTORED, delay=0), 0
-    for minute in range(MINUTES):
-        feed(stream, minute)
-        if minute % every == every - 1:
-            saved.append(stream.score.snapshot(full=not saved).keep())
-            stream.score.saved()
-        if len(saved) * every >= 20:
-            restored = ScoreChain(0, RESTORED)
-            restored.restore(merged(saved))
-            stream.take_over(restored, saved[-1].offset)
-            restores += 1
-            saved = []
-    assert restores >= 4
+    stream = Stream(RESTORED, delay=0)
+    tell_with_restores(stream, RESTORED, lambda minute: feed(stream, minute), MINUTES, every, 20)
     assert said(stream) == said(undisturbed)

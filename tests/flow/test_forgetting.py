@@ -15,7 +15,8 @@ from pipeline.records import US
 from pipeline.scoring.relatives import ENTITY_SIGNAL
 from tests.flow.line import CONFIG as USUAL
 from tests.flow.line import START, Line
-from tests.flow.test_restoring import merged, told
+from tests.flow.restoring import tell_with_restores
+from tests.flow.test_restoring import told
 
 HOUR = 3600
 CONFIG = replace(USUAL, ttl_us=4 * HOUR * US, instance_ttl_us=HOUR * US)
@@ -73,19 +74,8 @@ def test_a_signal_that_comes_back_after_its_time_begins_anew(undisturbed: Line) 
 
 @pytest.mark.parametrize("every", [1, 4, 17])
 def test_whenever_it_is_restored_the_same_is_forgotten(undisturbed: Line, every: int) -> None:
-    line, saved, restores = Line(CONFIG), [], 0
-    for step in range(STEPS):
-        line.second(step * STEP, points(step))
-        if step % every == every - 1:
-            saved.append(line.score.snapshot(full=not saved).keep())
-            line.score.saved()
-        if len(saved) * every >= 17:
-            restored = ScoreChain(0, CONFIG)
-            restored.restore(merged(saved))
-            line.take_over(restored, saved[-1].offset)
-            restores += 1
-            saved = []
-    assert restores >= 4
+    line = Line(CONFIG)
+    tell_with_restores(line, CONFIG, lambda step: line.second(step * STEP, points(step)), STEPS, every, 17)
     assert told(line) == told(undisturbed)
     assert names(line.score) == names(undisturbed.score)
 

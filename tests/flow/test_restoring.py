@@ -11,9 +11,10 @@ from pipeline.flow.config import FlowConfig
 from pipeline.flow.score import ScoreChain
 from pipeline.policies import DetectorPolicy, Policy
 from pipeline.policies.matcher import Matcher
-from pipeline.records import Kind, Snapshot
+from pipeline.records import Kind
 from tests.flow.line import CONFIG as USUAL
 from tests.flow.line import Line
+from tests.flow.restoring import tell_with_restores
 
 POLICIES = (
     Policy("generous", (Matcher("name", "=", "m1"),), {"alert_budget": 700.0}),
@@ -53,13 +54,6 @@ def said(line: Line) -> list[tuple[str, bytes]]:
     return [(topic, value) for topic, value in told(line) if value is not None]
 
 
-def merged(saved: list[Snapshot]) -> Snapshot:
-    """The newest of some checkpoints, with the parts that older ones hold."""
-    blocks = {name: block for snapshot in saved for name, block in snapshot.blocks.items()}
-    newest = saved[-1]
-    return replace(newest, blocks={name: blocks[name] for name in newest.names})
-
-
 @pytest.fixture(scope="module")
 def undisturbed() -> Line:
     line = Line(CONFIG)
@@ -80,19 +74,8 @@ def test_the_story_has_all_that_a_state_holds(undisturbed: Line) -> None:
 
 @pytest.mark.parametrize("every", [1, 7, 50])
 def test_whenever_it_is_restored_it_goes_on_as_if_nothing_had_been(undisturbed: Line, every: int) -> None:
-    line, saved, restores = Line(CONFIG), [], 0
-    for second in range(SECONDS):
-        line.second(second, points(second))
-        if second % every == every - 1:
-            saved.append(line.score.snapshot(full=not saved).keep())
-            line.score.saved()
-        if len(saved) * every >= 45:
-            restored = ScoreChain(0, CONFIG)
-            restored.restore(merged(saved))
-            line.take_over(restored, saved[-1].offset)
-            restores += 1
-            saved = []
-    assert restores >= 4
+    line = Line(CONFIG)
+    tell_with_restores(line, CONFIG, lambda second: line.second(second, points(second)), SECONDS, every, 45)
     assert told(line) == told(undisturbed)
 
 

@@ -13,13 +13,13 @@ from pipeline.codecs.otlp_encode import metrics_request, resource_metrics
 from pipeline.codecs.registry import input_codec
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.ingest import IngestChain
-from pipeline.flow.score import ScoreChain
 from pipeline.policies import Change, Control, DetectorPolicy, Policy
 from pipeline.policies.matcher import Matcher
-from pipeline.records import US, Produced, Signal, Snapshot
+from pipeline.records import US, Produced, Signal
 from tests.flow.line import CONFIG as USUAL
 from tests.flow.line import START, Line
-from tests.flow.test_restoring import merged, said
+from tests.flow.restoring import tell_with_restores
+from tests.flow.test_restoring import said
 
 DURATION = "http.server.request.duration"
 BOUNDS = (0.1, 0.5, 1.0)
@@ -219,18 +219,6 @@ def undisturbed() -> Requests:
 @pytest.mark.parametrize("every", [1, 7])
 def test_whenever_it_is_restored_the_shares_are_the_same(undisturbed: Requests, every: int) -> None:
     assert undisturbed.anomalies(b"its threshold was changed")
-    saved: list[Snapshot] = []
-    line, restores = Requests(RESTORED), 0
-    for second in range(SECONDS):
-        feed(line, second)
-        if second % every == every - 1:
-            saved.append(line.score.snapshot(full=not saved).keep())
-            line.score.saved()
-        if len(saved) * every >= 30:
-            restored = ScoreChain(0, RESTORED)
-            restored.restore(merged(saved))
-            line.take_over(restored, saved[-1].offset)
-            restores += 1
-            saved = []
-    assert restores >= 4
+    line = Requests(RESTORED)
+    tell_with_restores(line, RESTORED, lambda second: feed(line, second), SECONDS, every, 30)
     assert said(line) == said(undisturbed)
