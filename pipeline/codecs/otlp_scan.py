@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from pipeline.codecs.byte_table import Slots, find
+from pipeline.codecs.byte_table import Slots, find, find_after
 from pipeline.codecs.wire import FIXED64, LENGTH, VARINT, field, fixed64, is_ascii, varint
 
 #: Attributes of a point beyond which a message goes the slow way.
@@ -141,7 +141,7 @@ def _locate_of_scope(data: Any, at: int, end: int, metrics: Any, count: int) -> 
 def _describe(data: Any, metrics: Any, resources: Any, families: Any, taken: Any) -> None:
     """What each metric is: kind, family, and where its points are."""
     starts, ends = np.empty(2, np.int64), np.empty(2, np.int64)
-    resource, resource_at = -1, -1
+    resource, resource_at, family = -1, -1, -1
     for i in range(len(metrics)):
         if not taken[metrics[i, MESSAGE]]:
             continue
@@ -158,13 +158,14 @@ def _describe(data: Any, metrics: Any, resources: Any, families: Any, taken: Any
         starts[0], ends[0] = metrics[i, NAME_AT], metrics[i, NAME_END]
         starts[1], ends[1] = metrics[i, UNIT_AT], metrics[i, UNIT_END]
         if resource >= 0 and metrics[i, KIND] >= 0:
-            metrics[i, FAMILY] = find(families, resource * KINDS + metrics[i, KIND], data, starts, ends, 2)
+            prefix = resource * KINDS + metrics[i, KIND]
+            metrics[i, FAMILY], family = find_after(families, family, prefix, data, starts, ends, 2)
         # What is known was read by the official parser, what is not might be no text at all.
         if metrics[i, FAMILY] < 0 and not (is_ascii(data, starts[0], ends[0]) and is_ascii(data, starts[1], ends[1])):
             taken[metrics[i, MESSAGE]] = False
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _parts(data: Any, metrics: Any, i: int) -> bool:
     """Fill in a metric's columns; False where it is damaged or unusual."""
     begin = at = metrics[i, METRIC_AT]
@@ -227,7 +228,7 @@ def _kind_of_sum(data: Any, at: int, end: int) -> int:
 def _read(data: Any, metrics: Any, series: Any, rows: Any, taken: Any) -> int:
     """The points of all metrics; how many there are."""
     starts, ends = np.empty(MOST_ATTRIBUTES, np.int64), np.empty(MOST_ATTRIBUTES, np.int64)
-    row = 0
+    row, entry = 0, -1
     for metric in range(len(metrics)):
         if not taken[metrics[metric, MESSAGE]] or metrics[metric, KIND] < 0:
             continue
@@ -241,7 +242,9 @@ def _read(data: Any, metrics: Any, series: Any, rows: Any, taken: Any) -> int:
                 if attributes < 0:
                     break
                 rows[row, METRIC] = metric
-                rows[row, SERIES] = find(series, family, data, starts, ends, attributes) if family >= 0 else -1
+                rows[row, SERIES] = -1
+                if family >= 0:
+                    rows[row, SERIES], entry = find_after(series, entry, family, data, starts, ends, attributes)
                 row += 1
             at = stop
         if at < end:
@@ -249,7 +252,7 @@ def _read(data: Any, metrics: Any, series: Any, rows: Any, taken: Any) -> int:
     return row
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _point(data: Any, at: int, end: int, rows: Any, row: int, starts: Any, ends: Any) -> int:
     """Read one point into a row and its attributes' places; how many these are, −1 where it is damaged."""
     time_ns = start_ns = bits = flags = np.uint64(0)
