@@ -156,7 +156,7 @@ def _same(kept: Any, at: int, stop: int, data: Any, starts: Any, ends: Any, part
             return False
         known: Any = 0
         for i in range(_LENGTH_BYTES):
-            known |= np.int64(kept[at + i]) << (8 * i)
+            known |= np.int64(kept[np.uint64(at + i)]) << (8 * i)
         if known != size:
             return False
         at += _LENGTH_BYTES
@@ -165,7 +165,7 @@ def _same(kept: Any, at: int, stop: int, data: Any, starts: Any, ends: Any, part
             if fixed64(kept, at + 8 * word) != fixed64(data, begin + 8 * word):
                 return False
         for i in range(8 * words, size):
-            if kept[at + i] != data[begin + i]:
+            if kept[np.uint64(at + i)] != data[np.uint64(begin + i)]:
                 return False
         at += size
     return at == stop

@@ -11,19 +11,21 @@ from numba import njit
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
+# Places are cast to unsigned numbers, here and in what reads beside it: numba looks at every signed one whether it is
+# negative, and counts that from the end of the array.
 _MOST_VARINT_BYTES, _MOST_TAG = 10, 0xFFFFFFFF
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)
 def varint(data: Any, at: Any, end: int) -> tuple[Any, Any]:
     """The number that begins at ``at``, and the place after it."""
-    if at < end and data[at] < 0x80:  # nearly always
-        return np.uint64(data[at]), at + 1
+    if at < end and data[np.uint64(at)] < 0x80:  # nearly always
+        return np.uint64(data[np.uint64(at)]), at + 1
     value, shift = np.uint64(0), np.uint64(0)
     for i in range(_MOST_VARINT_BYTES):
         if at + i >= end:
             break
-        byte = np.uint64(data[at + i])
+        byte = np.uint64(data[np.uint64(at + i)])
         value |= (byte & np.uint64(0x7F)) << shift
         if byte < 0x80:
             return value, at + i + 1
@@ -59,15 +61,15 @@ def field(data: Any, at: Any, end: int) -> tuple[Any, Any, Any, Any]:
 @njit(cache=True, error_model="numpy", forceinline=True)
 def fixed64(data: Any, at: int) -> Any:
     """Eight bytes, little-endian; they must be there."""
-    value = np.uint64(0)
+    value, begin = np.uint64(0), np.uint64(at)
     for i in range(8):
-        value |= np.uint64(data[at + i]) << np.uint64(8 * i)
+        value |= np.uint64(data[begin + np.uint64(i)]) << np.uint64(8 * i)
     return value
 
 
 @njit(cache=True, error_model="numpy")
 def is_ascii(data: Any, at: int, end: int) -> bool:
     together = 0
-    for i in range(at, end):
+    for i in range(np.uint64(at), np.uint64(end)):
         together |= data[i]
     return together < 0x80
