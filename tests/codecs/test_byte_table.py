@@ -27,6 +27,23 @@ def test_it_is_a_dictionary(wanted: list[tuple[int, list[bytes]]]) -> None:
         assert table.get(prefix, list(key)) == number
 
 
+@given(st.lists(keys, max_size=20), st.lists(keys, max_size=20), st.data())
+@settings(deadline=None)
+def test_what_is_looked_for_behind_any_entry_is_found_as_from_the_start(
+    known: list[tuple[int, list[bytes]]], others: list[tuple[int, list[bytes]]], data: st.DataObject
+) -> None:
+    table = ByteTable()
+    distinct = {(prefix, tuple(key)): (prefix, key) for prefix, key in known}
+    for number, (prefix, key) in enumerate(distinct.values()):
+        table.add(prefix, key, 100 + number)
+    entry = -1
+    for prefix, key in [*distinct.values(), *data.draw(st.permutations(known)), *others]:
+        joined = byte_table._joined(key)
+        number, entry = byte_table.find_after(table.slots, entry, prefix, *joined, len(key))
+        assert number == table.get(prefix, key)
+        assert entry == number - 100 if number >= 0 else entry == -1
+
+
 def test_keys_with_one_hash_are_told_apart() -> None:
     table = ByteTable()
     table.add(0, [b"one"], 1)
