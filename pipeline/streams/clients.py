@@ -20,6 +20,8 @@ MAX_RECORD_BYTES = 16 * 2**20
 #: What one look at one partition brings at most (a larger record still comes): bounds the time of a turn.
 _FETCH_BYTES = 2 * 2**20
 _STOP_SECONDS = 3.0
+#: A member of a group that asks for nothing for longer leaves it.
+MAX_POLL_SECONDS = 300.0
 
 
 def connection(settings: Settings) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def group_reader(settings: Settings, group: str, **options: Any) -> AIOKafkaCons
         "group_id": group,
         "session_timeout_ms": session_ms,
         "heartbeat_interval_ms": max(session_ms // 5, 500),
-        "max_poll_interval_ms": 300_000,
+        "max_poll_interval_ms": int(MAX_POLL_SECONDS * 1000),
         "rebalance_timeout_ms": max(session_ms, 10_000),
     }
     return reader(settings, **(group_options | options))

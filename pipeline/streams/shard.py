@@ -46,6 +46,8 @@ _FLUSH_SECONDS = 0.05
 _SHOW_SECONDS = 0.5
 #: Bound on a save in a rebalance, and on half of all of it.
 _TIMEOUT_SECONDS = 30.0
+#: After which a chain that works on one batch is taken to be stuck, and Kafka takes us to have gone.
+_STUCK_SECONDS = clients.MAX_POLL_SECONDS
 #: What of the time for a shutdown a save may take.
 _SHARE_OF_SHUTDOWN = 0.6
 
@@ -203,14 +205,18 @@ class ShardService(Service):
 
     async def _off_the_loop(self, call: Callable[..., _T], *arguments: Any) -> _T:
         """What may take long, such as a window of a hundred thousand new signals: heartbeats go on meanwhile. Whoever
-        cancels this waits for its end, for the chain is nobody else's until then."""
+        cancels this waits for its end, for the chain is nobody else's until then. Raises WorkerExit when it does not
+        end, as with a blocked event loop."""
         working = asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
-        cancelled = False
+        cancelled, until = False, time.monotonic() + _STUCK_SECONDS
         while not working.done():
             try:
-                await asyncio.wait([working])
+                await asyncio.wait([working], timeout=max(until - time.monotonic(), 0.01))
             except asyncio.CancelledError:
                 cancelled = True
+            if not working.done() and time.monotonic() >= until:
+                self._shards.clear()  # whatever the thread does with them now, nobody saves it
+                raise WorkerExit(Exit.LOOP_BLOCKED, f"{self.label} was busy with one batch for {_STUCK_SECONDS:.0f} s")
         if cancelled:
             raise asyncio.CancelledError
         return working.result()

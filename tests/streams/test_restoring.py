@@ -1,4 +1,6 @@
-"""A restore that takes longer than the session: the worker keeps what it was given, and reads on from its state."""
+"""Chains that take longer than the session: the worker keeps what it was given, reads on from its state after a long
+restore, and ends where a chain does not.
+"""
 
 import asyncio
 import threading
@@ -6,11 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client import CollectorRegistry
 
 from pipeline.records import NO_TIME, Message, Output, Snapshot
+from pipeline.streams import shard
 from pipeline.streams.clients import start_writer
+from pipeline.streams.exits import Exit, WorkerExit
 from pipeline.streams.shard import ShardService, Stage
 from pipeline.telemetry import Telemetry
 from tests.kafka.server import KafkaServer
@@ -22,13 +27,15 @@ _SESSION_SECONDS = 2
 class SlowChain:
     """Remembers what it was given; a restore waits until it is let go on."""
 
-    def __init__(self, restoring: threading.Event, go_on: threading.Event) -> None:
-        self.restoring, self.go_on = restoring, go_on
+    def __init__(self, restoring: threading.Event, go_on: threading.Event, *, stuck: bool = False) -> None:
+        self.restoring, self.go_on, self.stuck = restoring, go_on, stuck
         self.restored_from: list[int] = []
         self.taken: list[int] = []
 
     def apply(self, messages: Sequence[Message]) -> Output:
         self.taken += [message.offset for message in messages]
+        if self.stuck:
+            self.go_on.wait()
         return Output()
 
     def flush(self, *, idle: bool = False) -> Output:
@@ -97,6 +104,34 @@ async def slow_restore(run: OneSignal) -> None:
         assert len(chains) == 2
         assert chains[-1].restored_from == [1]
         await second.stop()
+    finally:
+        go_on.set()
+        await writer.stop()
+
+
+def test_a_chain_that_does_not_end_ends_the_service_and_saves_nothing(
+    kafka: KafkaServer, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard, "_STUCK_SECONDS", 1.0)
+    run = OneSignal(kafka, topic_prefix, tmp_path).create()
+    asyncio.run(stuck(run))
+    assert run.read("score.state") == []
+
+
+async def stuck(run: OneSignal) -> None:
+    go_on = threading.Event()
+    chain = SlowChain(threading.Event(), go_on, stuck=True)
+    stage = Stage("score", (f"{run.prefix}points",), "score.state", lambda topic, partition: chain)
+    service = ShardService(stage, run.settings(), Telemetry(CollectorRegistry()))
+    writer = await start_writer(run.settings(), idempotent=True)
+    try:
+        await service.start()
+        await writer.send_and_wait(f"{run.prefix}points", b"{}", partition=0)
+        await until(lambda: service.failure is not None)
+        assert isinstance(service.failure, WorkerExit)
+        assert service.failure.code == Exit.LOOP_BLOCKED
+        assert "busy with one batch" in str(service.failure)
+        await service.stop()
     finally:
         go_on.set()
         await writer.stop()
