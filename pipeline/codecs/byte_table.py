@@ -69,11 +69,6 @@ class ByteTable:
         self._size += len(keys)
         self._bytes += size
 
-    def get(self, prefix: int, parts: Sequence[bytes]) -> int:
-        """The number of a key, −1 where it is not known."""
-        data, starts, ends = _joined(parts)
-        return int(find(self.slots, prefix, data, starts, ends, len(parts)))
-
     def _make_room(self, keys: int, size: int) -> None:
         slots, entries, kept = self.slots
         if self._size + keys > len(entries):
