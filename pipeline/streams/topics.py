@@ -6,6 +6,7 @@ changed. A check sees what the broker tells: a setting that it does not describe
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, NodeNotReadyError, TopicAlreadyExistsError, for_code
 
 from pipeline.settings import Settings
 from pipeline.streams.clients import connection
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 
 _CREATE = "calmstream topics create"
 _CHECKED = ("cleanup.policy", "retention.ms", "max.message.bytes")
+_PAUSE_SECONDS = 0.1
 _SET_ON_TOPIC = 1  # the protocol's code for where a setting comes from
 
 
@@ -84,8 +86,15 @@ async def describe(settings: Settings) -> dict[str, TopicState | None]:
 
     Like the other two, raises ConfigurationError (see ``plan``), and KafkaError where the broker cannot be reached.
     """
-    async with _admin(settings) as admin:
-        return await _describe(admin, plan(settings))
+    specs, until = plan(settings), time.monotonic() + settings.broker.request_timeout_seconds
+    while True:
+        try:
+            async with _admin(settings) as admin:
+                return await _describe(admin, specs)
+        except NodeNotReadyError:  # right after it came back a broker knows of none, itself included
+            if time.monotonic() >= until:
+                raise
+            await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def check(settings: Settings) -> list[Problem]:
