@@ -146,8 +146,7 @@ class InputInspector:
         return self._format not in INPUT_CODECS
 
     def _happening(self, record: Produced) -> Thing:
-        headers = (*record.headers, ("calm_offset", b"0"))
-        happening = happening_event.decode(_Told(record.value, headers)).happening
+        happening = happening_event.decode(_Told(record.value, record.headers)).happening
         entity = entity_of(happening.entity, self._config.scope_attributes)
         if isinstance(happening, Event):
             return _of(entity, "event", happening.type)

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from mode import Service
 
@@ -32,6 +32,7 @@ from pipeline.settings import Settings
 from pipeline.streams import checkpoints, clients, fetching, state_topic
 from pipeline.streams.exits import Exit, WorkerExit
 from pipeline.streams.outbox import Outbox
+from pipeline.streams.rebalances import Listener, explained
 from pipeline.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ _MANY_BYTES = 256 * 1024
 _POLL_SECONDS = 0.05
 _FLUSH_SECONDS = 0.05
 _SHOW_SECONDS = 0.5
-#: Bound on a save in a rebalance, and on half of all of it.
+#: Bound on a save in a rebalance: half of what all of it may take (rebalances).
 _TIMEOUT_SECONDS = 30.0
 #: After which a chain that works on one batch is taken to be stuck, and Kafka takes us to have gone.
 _STUCK_SECONDS = clients.MAX_POLL_SECONDS
@@ -118,7 +119,7 @@ class ShardService(Service):
         self._raw = fetching.available(self._consumer)
         if self._raw:
             fetching.keep_raw(self._consumer)
-        self._consumer.subscribe(list(self.stage.topics), listener=_Listener(self))
+        self._consumer.subscribe(list(self.stage.topics), listener=Listener(self))
 
     async def on_stop(self) -> None:
         """Save, leave the group, close. The supervisor bounds the time that this may take."""
@@ -154,7 +155,7 @@ class ShardService(Service):
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            await self.fail(_explained(error, self.label))
+            await self.fail(explained(error, self.label))
 
     async def _turn(self) -> bool:
         """One look at the input: fetch, apply, write, and save when it is time; returns whether much came.
@@ -395,7 +396,7 @@ class ShardService(Service):
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            await self.fail(_explained(error, self.label))
+            await self.fail(explained(error, self.label))
 
     async def _restored(self, partitions: Collection[TopicPartition]) -> None:
         """Restore each shard and seek its input to the place that its state follows from."""
@@ -466,41 +467,7 @@ def _restore_chain(chain: Chain, name: str, records: dict[bytes, bytes]) -> Snap
     return snapshot
 
 
-class _Listener(ConsumerRebalanceListener):
-    """aiokafka logs and swallows what its listeners raise, so errors end the service here."""
-
-    def __init__(self, service: ShardService) -> None:
-        self._service = service
-
-    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        await self._guarded(self._service.revoked, revoked)
-
-    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        await self._guarded(self._service.assigned, assigned)
-
-    async def _guarded(
-        self, action: Callable[[Collection[TopicPartition]], Any], partitions: Collection[TopicPartition]
-    ) -> None:
-        try:
-            await asyncio.wait_for(action(partitions), 2 * _TIMEOUT_SECONDS)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            await self._service.fail(_explained(error, self._service.label))
-
-
 def _is_much(fetched: Iterable[list[Any]]) -> bool:
     """More may be waiting, so that a pause would only cost time."""
     records = [record for found in fetched for record in found[:_MANY_RECORDS]]
     return len(records) >= _MANY_RECORDS or sum(len(record.value or b"") for record in records) >= _MANY_BYTES
-
-
-def _explained(error: Exception, label: str) -> Exception:
-    """The error with the exit code that it means."""
-    if isinstance(error, WorkerExit):
-        return error
-    if isinstance(error, UnreadableState):
-        return WorkerExit(Exit.STATE_UNREADABLE, str(error))
-    if isinstance(error, KafkaError | TimeoutError | OSError):
-        return WorkerExit(Exit.BROKER_LOST, f"{label}: the broker failed us: {error!r}")
-    return error

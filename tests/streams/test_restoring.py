@@ -87,11 +87,11 @@ async def slow_restore(run: OneSignal) -> None:
     try:
         await first.start()
         await writer.send_and_wait(f"{run.prefix}points", b"{}", partition=0)
-        await until(lambda: bool(chains) and chains[-1].taken == [0])
+        await until(run, lambda: bool(chains) and chains[-1].taken == [0])
         await first.stop()
         second = ShardService(stage, settings, Telemetry(CollectorRegistry()))
         await second.start()
-        await until(restoring.is_set)
+        await until(run, restoring.is_set)
         seen, started = [], time.monotonic()
         while time.monotonic() < started + 2 * _SESSION_SECONDS:
             seen.append(await members(run))
@@ -99,8 +99,8 @@ async def slow_restore(run: OneSignal) -> None:
         assert seen == [seen[0]] * len(seen)
         await writer.send_and_wait(f"{run.prefix}points", b"{}", partition=0)
         go_on.set()
-        await until(second.ready.is_set)
-        await until(lambda: chains[-1].taken == [1])
+        await until(run, second.ready.is_set)
+        await until(run, lambda: chains[-1].taken == [1])
         assert len(chains) == 2
         assert chains[-1].restored_from == [1]
         await second.stop()
@@ -127,7 +127,7 @@ async def stuck(run: OneSignal) -> None:
     try:
         await service.start()
         await writer.send_and_wait(f"{run.prefix}points", b"{}", partition=0)
-        await until(lambda: service.failure is not None)
+        await until(run, lambda: service.failure is not None)
         assert isinstance(service.failure, WorkerExit)
         assert service.failure.code == Exit.LOOP_BLOCKED
         assert "busy with one batch" in str(service.failure)
@@ -137,10 +137,11 @@ async def stuck(run: OneSignal) -> None:
         await writer.stop()
 
 
-async def until(reached: Callable[[], bool]) -> None:
+async def until(run: OneSignal, reached: Callable[[], bool]) -> None:
+    """Ask the broker who is there until it is so."""
     async with asyncio.timeout(60):
         while not reached():
-            await asyncio.sleep(0.01)
+            await members(run)
 
 
 async def members(run: OneSignal) -> list[str]:
