@@ -30,7 +30,7 @@ The way of the data, and the rooms that it passes (folders of this package; ``de
     streams/      all Kafka and Faust: topics, the shard service that runs the chains, workers, brokers
     replay/       the same chains over files or a stretch of Kafka
     evaluation/   what detection is worth, on labelled data
-    settings.py   one validated configuration
+    settings/     one validated configuration
     telemetry.py  Prometheus metrics about ourselves
     app.py        the composition root
     cli/          one file per verb

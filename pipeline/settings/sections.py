@@ -1,0 +1,139 @@
+"""The sections of the configuration, each with its bounds and defaults."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.records import Kind
+
+Role = Literal["ingest", "join", "score", "correlate"]
+Format = Literal[
+    "json_points",
+    "otlp_metrics",
+    "prometheus_json",
+    "influx_line",
+    "telegraf_json",
+    "cloudwatch_json",
+    "cloudwatch_otlp",
+    "otlp_logs",
+    "fluent_bit",
+    "plain_text",
+    "otlp_spans",
+    "jaeger_spans",
+    "events",
+    "changes",
+]
+#: What formats hold, where it is not points.
+LINE_FORMATS = frozenset({"otlp_logs", "fluent_bit", "plain_text"})
+SPAN_FORMATS = frozenset({"otlp_spans", "jaeger_spans"})
+HAPPENING_FORMATS = frozenset({"events", "changes"})
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are refused, nothing is changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TopicSettings(Section):
+    """Sizes used by ``calmstream topics create`` and expected by a worker at start."""
+
+    partitions: int = Field(4, ge=1, le=1024, description="partitions of every topic not named in partitions_by_topic")
+    partitions_by_topic: dict[str, int] = Field(default_factory=dict)
+    replication_factor: int = Field(1, ge=1)
+
+
+class InputSettings(Section):
+    """One input topic and the format of its messages."""
+
+    topic: str = Field(min_length=1)
+    format: Format
+
+    @property
+    def sparse(self) -> bool:
+        """Does what it holds come when it comes, so that silence says nothing?"""
+        return self.format in LINE_FORMATS | SPAN_FORMATS | HAPPENING_FORMATS
+
+
+class TimeSettings(Section):
+    """Event time: windows, lateness, idleness, and which times are believed."""
+
+    window_seconds: float = Field(10.0, gt=0)
+    window_seconds_by_kind: dict[Kind, float] = Field(default_factory=dict)
+    allowed_lateness_seconds: float = Field(5.0, ge=0)
+    idle_seconds: float = Field(
+        90.0, gt=0, description="an input partition read to its end for this long no longer holds the watermark back"
+    )
+    idle_empty_seconds: float = Field(3.0, gt=0, description="the same for a partition that never held a message")
+    idle_sparse_seconds: float = Field(
+        3.0, gt=0, description="the same for logs, traces, events and changes, which come when they come"
+    )
+    trace_wait_seconds: float = Field(
+        10.0, gt=0, description="a trace is taken as whole this long after a span of it ended"
+    )
+    max_future_seconds: float = Field(
+        300.0, gt=0, description="a point further ahead of its Kafka record time is dropped"
+    )
+    max_past_seconds: float = Field(
+        86_400.0, gt=0, description="a point further behind its Kafka record time is dropped"
+    )
+
+
+class LimitSettings(Section):
+    """Bounds on what a producer may send."""
+
+    max_attributes: int = Field(64, ge=1)
+    max_attribute_bytes: int = Field(1024, ge=16, description="of one attribute value or one name, in UTF-8")
+    max_series: int = Field(1_000_000, ge=1000, description="distinct series an ingest shard remembers at once")
+    max_operations: int = Field(200, ge=1, description="operations of a workload that traces tell apart")
+    max_signals_per_metric: int = Field(10_000, ge=1, description="signals that a workload has of one metric")
+    max_signals_per_workload: int = Field(200_000, ge=1, description="signals that a workload has of all metrics")
+    over_max_signals: Literal["refuse", "count"] = Field(
+        "refuse", description="what happens to more: values are dropped and counted, or they are only counted"
+    )
+
+
+class StateSettings(Section):
+    """Checkpoints."""
+
+    checkpoint_interval_seconds: float = Field(5.0, gt=0)
+    max_state_age_seconds: float = Field(60.0, gt=0, description="no checkpoint may be older, however long they take")
+    signal_ttl_seconds: float = Field(
+        691_200.0, ge=3600, description="a signal of which nothing comes for longer is forgotten, with its baseline"
+    )
+    instance_ttl_seconds: float = Field(
+        86_400.0, ge=3600, description="the same for signals of one instance (a pod, a process), which come and go"
+    )
+
+
+class IncidentSettings(Section):
+    """How anomalies become incidents; lengths are in windows of ``time.window_seconds``."""
+
+    join_windows: int = Field(
+        6, ge=1, description="an anomaly joins an incident whose newest onset is at most this far"
+    )
+    resolve_windows: int = Field(3, ge=0, description="an incident resolves when all members have ended for this long")
+    scope_attributes: tuple[str, ...] = ("deployment.environment.name", "k8s.cluster.name")
+
+
+class WorkerSettings(Section):
+    """Bounds on the life of a worker process."""
+
+    roles: tuple[Role, ...] = Field(("ingest", "join", "score", "correlate"), min_length=1)
+    loop_blocked_seconds: float = Field(30.0, ge=2, description="a blocked event loop ends the worker after this long")
+    shutdown_seconds: float = Field(15.0, ge=1)
+    log_format: Literal["text", "json"] = Field("text", description="lines for people, or one JSON object a line")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+def default_inputs(settings: dict[str, Any]) -> tuple[InputSettings, ...]:
+    """Our own topics under the prefix, and the default topics of OpenTelemetry's collector."""
+    prefix = settings["topic_prefix"]
+    return (
+        InputSettings(topic=f"{prefix}points", format="json_points"),
+        InputSettings(topic=f"{prefix}events", format="events"),
+        InputSettings(topic=f"{prefix}changes", format="changes"),
+        InputSettings(topic="otlp_metrics", format="otlp_metrics"),
+        InputSettings(topic="otlp_logs", format="otlp_logs"),
+        InputSettings(topic="otlp_spans", format="otlp_spans"),
+    )
