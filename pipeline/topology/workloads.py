@@ -14,8 +14,8 @@ from pipeline.records import US, Change, Entity
 _KNOWN_US = 120 * US
 #: Instances that begin with a version within this time of each other belong to one rollout.
 _ROLLOUT_US = 600 * US
-#: Instances of a workload that are remembered, and workloads.
-_MOST_INSTANCES, _MOST_WORKLOADS = 1_000, 50_000
+#: Instances and versions of a workload that are remembered, and workloads.
+_MOST_INSTANCES, _MOST_VERSIONS, _MOST_WORKLOADS = 1_000, 100, 50_000
 
 _Key = tuple[str, str]
 
@@ -24,7 +24,7 @@ _Key = tuple[str, str]
 class _Workload:
     first_us: int
     instances: dict[str, str] = field(default_factory=dict)  # instance → its version, the newest last
-    begun_us: dict[str, int] = field(default_factory=dict)  # version → when an instance last began with it
+    begun_us: dict[str, int] = field(default_factory=dict)  # version → when an instance last began with it, in that order
     newest: str = ""
 
 
@@ -51,8 +51,10 @@ class Workloads:
         return True, self._change(known, entity, version, at_us) if version else None
 
     def _change(self, known: _Workload, entity: Entity, version: str, at_us: int) -> Change | None:
-        before, last_us = known.newest, known.begun_us.get(version)
+        before, last_us = known.newest, known.begun_us.pop(version, None)
         known.begun_us[version] = at_us
+        if len(known.begun_us) > _MOST_VERSIONS:
+            del known.begun_us[next(iter(known.begun_us))]
         if last_us is not None and at_us - last_us <= _ROLLOUT_US:
             return None
         known.newest = version

@@ -74,3 +74,13 @@ def test_what_is_saved_goes_on_as_if_nothing_had_been(cut: int) -> None:
             workloads.load(saved)
         told.append(workloads.see(entity, minute * MINUTE)[1])
     assert [change for change in told if change] == seen(*story)
+
+
+def test_a_workload_with_ever_new_versions_takes_no_more_memory() -> None:
+    workloads = Workloads()
+    for number in range(3000):
+        workloads.see(of(f"cart-{number}", f"1.{number}"), number)
+    ((_, _, _, instances, versions, newest),) = workloads.dump()
+    assert len(instances) == 1000
+    assert [name for name, _ in versions] == [f"1.{number}" for number in range(2900, 3000)]
+    assert newest == "1.2999"
