@@ -15,7 +15,7 @@ SOURCE_ONLY := $(SOURCE_ONLY_$(shell uname -m))
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input --no-compile
 WHEELS := --require-hashes --only-binary :all:
 
-.PHONY: help demo test check bench fuzz kafka pins clean .venv
+.PHONY: help demo test check bench chaos fuzz kafka pins clean .venv
 
 help: ## say what can be made
 	@grep -hE '^[a-z.]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z.]+):.*## /  make \1\t/' | expand -t 16
@@ -26,13 +26,18 @@ demo: .venv ## watch Calmstream find trouble in a small real system; needs no Ka
 test: .venv ## run the tests, JOBS=2 at a time; those on Apache Kafka too where Java and Maven are at hand
 	@.venv/bin/python -m pytest --numprocesses $(or $(JOBS),2) --dist loadfile
 
-check: .venv ## lint, format and types
+check: .venv ## lint, format, types, the tests that docs/guarantees.md names, known holes in what is installed
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/python -m tests.docs.guarantees
+	@.venv/bin/python requirements/audit.py
 
 bench: .venv ## measure: all, or one with ONLY=name
 	@.venv/bin/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
+
+chaos: .venv ## disturb workers and broker by schedules 0 to 199 and soak, or SCHEDULES=a..b, or SHORT=1; goes on where it was
+	@.venv/bin/python -m tests.chaos $(if $(SHORT),--short) $(if $(SCHEDULES),--schedules $(SCHEDULES))
 
 fuzz: .venv ## fuzz every codec with atheris (pip install atheris), SECONDS=30 each, or one with ONLY=format
 	@.venv/bin/python -m tests.fuzz --seconds $(or $(SECONDS),30) $(if $(ONLY),--only $(ONLY))

@@ -1,13 +1,12 @@
 """The composition root: reads top to bottom in the order of the data.
 
-``create`` makes the Faust app of a worker: the windowed agents (shard services) of its roles, then the ordinary
-agents. ``faust -A pipeline.app`` finds it as ``app``, made from the environment.
+``stages`` are all roles; ``create`` makes the Faust app of a worker: the windowed agents (shard services) of its
+roles, then the ordinary agents. ``faust -A pipeline.app`` finds it as ``app``, made from the environment.
 """
 
 import os
-import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import faust
 from mode import CrashingSupervisor
 
 from pipeline.codecs.series_table import Limits
+from pipeline.flow.carried import Carried
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.correlate import CorrelateChain
 from pipeline.flow.inputs import ingest_chain
@@ -23,8 +23,11 @@ from pipeline.flow.join_spans import SpanJoinChain
 from pipeline.flow.score import ScoreChain
 from pipeline.records import to_us
 from pipeline.settings import LINE_FORMATS, SPAN_FORMATS, InputSettings, Settings, load
-from pipeline.streams import endpoints, incident_state, policy_spread
+from pipeline.signals.aliases import ATTRIBUTES
+from pipeline.streams import incident_state, policy_spread, security
+from pipeline.streams.agents_group import AgentsWatch
 from pipeline.streams.clients import MAX_RECORD_BYTES
+from pipeline.streams.endpoints import Endpoints
 from pipeline.streams.shard import ShardService, Stage
 from pipeline.streams.watchdog import BrokerProbe
 from pipeline.telemetry import Telemetry
@@ -37,13 +40,13 @@ class Worker:
     app: faust.App
     shards: tuple[ShardService, ...]
     probe: BrokerProbe
+    endpoints: Endpoints
     telemetry: Telemetry
 
 
-def create(settings: Settings) -> Worker:
-    """Everything that a worker runs, nothing started yet."""
-    telemetry = Telemetry()
-    flow = flow_config(settings)
+def stages(settings: Settings) -> tuple[Stage, ...]:
+    """What there is to run in shards, whatever roles a worker has."""
+    flow = replace(flow_config(settings), most_held_rows=settings.limits.max_held_points)
     formats = {source.topic: source.format for source in settings.inputs}
 
     # telemetry in: points, lines and spans → columnar blocks, by workload or trace; events and changes
@@ -59,21 +62,21 @@ def create(settings: Settings) -> Worker:
         role="join-logs",
         topics=(settings.topic("logs"),),
         state_topic="join-logs.state",
-        chain=lambda topic, partition: LineJoinChain(partition, flow),
+        chain=lambda topic, partition: Carried("join-logs", f"logs/{partition}", LineJoinChain(partition, flow)),
     )
     # spans → operations, calls and edges of the service graph
     join_spans = Stage(
         role="join-spans",
         topics=(settings.topic("spans"),),
         state_topic="join-spans.state",
-        chain=lambda topic, partition: SpanJoinChain(partition, flow),
+        chain=lambda topic, partition: Carried("join-spans", f"spans/{partition}", SpanJoinChain(partition, flow)),
     )
     # raw values → windows → baseline → score → anomalies
     score = Stage(
         role="score",
         topics=(settings.topic("signals"),),
         state_topic="score.state",
-        chain=lambda topic, partition: ScoreChain(partition, flow),
+        chain=lambda topic, partition: Carried("score", f"signals/{partition}", ScoreChain(partition, flow)),
     )
     # anomalies → incidents out
     correlate = Stage(
@@ -83,13 +86,18 @@ def create(settings: Settings) -> Worker:
         chain=lambda topic, partition: CorrelateChain(partition, flow),
     )
     joins = [*([join_lines] if flow.line_sources else []), *([join_spans] if flow.span_sources else [])]
-    by_role = {"ingest": [ingest], "join": joins, "score": [score], "correlate": [correlate]}
-    stages = [stage for role, stages in by_role.items() if role in settings.worker.roles for stage in stages]
+    return ingest, *joins, score, correlate
 
+
+def create(settings: Settings) -> Worker:
+    """Everything that a worker runs, nothing started yet."""
+    telemetry = Telemetry()
     app = _faust_app(settings)
-    shards = tuple(ShardService(stage, settings, telemetry) for stage in stages)
+    own = [stage for stage in stages(settings) if stage.role.partition("-")[0] in settings.worker.roles]
+    shards = tuple(ShardService(stage, settings, telemetry) for stage in own)
     probe = BrokerProbe(settings)
-    for service in (probe, *shards):
+    endpoints = Endpoints(settings, shards, telemetry)
+    for service in (endpoints, probe, *shards):
         app.service(service)
     # policies → the log of every score shard
     if "score" in settings.worker.roles:
@@ -100,8 +108,9 @@ def create(settings: Settings) -> Worker:
     # no ordinary agent, nothing to read for Faust's own clients: its consumer fails where there is no topic
     if not {"score", "correlate"} & set(settings.worker.roles):
         app.boot_strategy.enable_kafka = False
-    endpoints.register(app, shards, telemetry)
-    return Worker(app, shards, probe, telemetry)
+    else:
+        app.service(AgentsWatch(app, settings))
+    return Worker(app, shards, probe, endpoints, telemetry)
 
 
 def flow_config(settings: Settings) -> FlowConfig:
@@ -128,7 +137,9 @@ def flow_config(settings: Settings) -> FlowConfig:
         max_future_us=to_us(time.max_future_seconds),
         max_past_us=to_us(time.max_past_seconds),
         scope_attributes=settings.incidents.scope_attributes,
-        limits=Limits(**limits.model_dump()),
+        limits=Limits(
+            **limits.model_dump(exclude={"max_held_points"}), redaction=settings.redaction.compiled(ATTRIBUTES)
+        ),
         ttl_us=to_us(settings.state.signal_ttl_seconds),
         instance_ttl_us=to_us(settings.state.instance_ttl_seconds),
         policy=settings.detection,
@@ -138,22 +149,30 @@ def flow_config(settings: Settings) -> FlowConfig:
     )
 
 
+class _App(faust.App):
+    """Keeps nothing in files: a full disk is none of its business."""
+
+    def _create_directories(self) -> None:
+        pass
+
+
 def _faust_app(settings: Settings) -> faust.App:
     """The frame. Shard services have consumer groups of their own; this one belongs to the ordinary agents."""
-    return faust.App(
+    return _App(
         f"{settings.topic_prefix}agents",
         broker=[f"kafka://{host.strip()}" for host in settings.broker.bootstrap.split(",")],
+        broker_credentials=security.credentials(settings.broker),
         broker_session_timeout=settings.broker.session_timeout_seconds,
         broker_heartbeat_interval=max(settings.broker.session_timeout_seconds / 5, 0.5),
         broker_max_poll_interval=300.0,
         producer_max_request_size=MAX_RECORD_BYTES,
         store="memory://",
-        datadir=Path(tempfile.gettempdir()) / f"calmstream-{os.getuid()}",  # Faust makes it, nothing is kept there
+        datadir=Path(os.devnull),
         topic_disable_leader=True,
         topic_allow_declare=False,
         agent_supervisor=CrashingSupervisor,
+        web_enabled=False,  # ours are the endpoints; these two are what Faust calls a worker in its group's metadata
         web_host=settings.http.host,
-        web_bind=settings.http.host,
         web_port=settings.http.port,
         worker_redirect_stdouts=False,
         autodiscover=False,

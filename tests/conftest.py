@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pipeline.flow.warm_up import warm_up
 from pipeline.streams.broker_process import BrokerProcess
@@ -19,6 +20,10 @@ from tests.kafka.server import KafkaServer
 
 #: Where compiled kernels are, with what they are compiled from.
 KERNELS = [Path(__file__).parent.parent / room for room in ("detectors", "pipeline/codecs", "pipeline/signals")]
+
+#: A machine that does other things meanwhile is slow now and then, which says nothing about what is tested.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:

@@ -52,7 +52,7 @@ class WorkerProcess:
     ) -> None:
         defaults = {"CALMSTREAM_HTTP__HOST": LOOPBACK, "CALMSTREAM_HTTP__PORT": str(free_port())}
         self._settings = defaults | dict(environment)
-        self._command = [str(_CALMSTREAM), *arguments]
+        self._arguments = list(arguments)
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
         self.name = name
@@ -68,17 +68,23 @@ class WorkerProcess:
         """Start it, without waiting for anything."""
         if self._process is not None:
             raise WorkerFailed(f"{self.name} was started before and has not been stopped")
+        self._process = self._spawned(self._arguments, _environment() | self._settings, self._directory)
+        return self
+
+    def _spawned(
+        self, arguments: Sequence[str], environment: Mapping[str, str], directory: Path
+    ) -> subprocess.Popen[bytes]:
+        """The process, with its words in ``log_path``."""
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                env=_environment() | self._settings,
-                cwd=self._directory,
+            return subprocess.Popen(
+                [str(_CALMSTREAM), *arguments],
+                env=environment,
+                cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for the tests: they stop the worker
             )
-        return self
 
     def stop(self, *, within_seconds: float = _STOP_SECONDS) -> int:
         """SIGTERM, and wait for the end; returns the exit code."""
@@ -98,7 +104,7 @@ class WorkerProcess:
         """SIGSTOP, and wait until it stands still."""
         process = self._started()
         process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        self._wait_stopped(process.pid)
 
     def resume(self) -> None:
         """SIGCONT: it goes on after ``pause``."""
@@ -186,6 +192,9 @@ class WorkerProcess:
                 raise WorkerFailed(f"{self.name} ended with code {code}; {self._log_end()}")
         finally:
             self.kill()
+
+    def _wait_stopped(self, pid: int) -> None:
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:

@@ -35,7 +35,7 @@ def broker(
                 _introduce(running.bootstrap, with_topics=topics)
                 code = _serve(running, stop)
     except BrokerError as error:
-        say(f"calmstream: {error}")
+        say(*f"calmstream: {error}".split("\n"))
         code = 1
     raise typer.Exit(code)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.dead_letter_text import json_line, letter_table, print_letter, print_summary, short_place
+from pipeline.cli.dead_letter_text import is_redacted, json_line, letter_table, print_letter, print_summary, short_place
 from pipeline.cli.options import Bootstrap, Config, seconds_of, settings_of
 from pipeline.cli.running import run
 from pipeline.cli.terminal import console, plain, say, several
@@ -85,7 +85,7 @@ def replay(
     """Put messages back into the partitions that they came from, as they came.
 
     Only topics that are inputs are written to. A message has a new record time and the header `calm_replayed_from`.
-    What was put back before is left out, unless --again is given; what was too large and is cut always is.
+    What was put back before is left out, unless --again is given; what is not whole (cut, or redacted) always is.
     `docs/operations.md` says what becomes of points that are late by then. Exit code 1 if a place that was named is not
     put back.
     """
@@ -188,7 +188,9 @@ async def _show(settings: Any, asked: Any, *, raw: bool, output: Path | None) ->
         say(f"{letter.place}: {error}")
         return 1
     if raw or output is not None:
-        if letter.cut:
+        if is_redacted(letter):
+            say(f"{letter.place} is not as it came ({letter.cut})")
+        elif letter.cut:
             say(f"{letter.place} was cut ({letter.cut}); these bytes are its beginning")
         return _write(record.value, output)
     print_letter(letter, found.replayed(letter), record, original_headers(record, keep_all=True))
@@ -260,7 +262,13 @@ def _chosen(settings: Any, found: Any, *, again: bool) -> list[Any]:
     for topic, number in foreign.items():
         say(f"{several(number, 'message')} left out: from {topic}, which is no input of this configuration")
     known = [letter for letter in letters if letter.origin.topic in inputs]
-    if cut := [letter for letter in known if letter.cut]:
+    if redacted := [letter for letter in known if is_redacted(letter)]:
+        first = f"{redacted[0].origin}, {redacted[0].cut}"
+        say(
+            f"{several(len(redacted), 'message')} left out: redacted ({first}), so that there is nothing whole to put "
+            "back; have the producer send it again"
+        )
+    if cut := [letter for letter in known if letter.cut and not is_redacted(letter)]:
         first = f"{cut[0].origin}, {cut[0].cut}"
         say(
             f"{several(len(cut), 'message')} left out: too large for a dead letter and cut ({first}), so that there is "

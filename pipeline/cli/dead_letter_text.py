@@ -3,13 +3,12 @@
 Guarantee: bounded, and nothing in them is obeyed by a terminal.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.text import Text
 
-from pipeline.cli.terminal import cell, console, moment, plain, several, table
+from pipeline.cli.terminal import cell, console, json_text, moment, plain, several, table
 from pipeline.records import iso
 
 _DETAIL_CHARACTERS = 80
@@ -59,12 +58,7 @@ def _form(letter: Any, found: Any) -> dict[str, Any]:
 
 def json_line(letter: Any, found: Any) -> str:
     """One dead letter for machines."""
-    return _json(_form(letter, found))
-
-
-def _json(form: dict[str, Any]) -> str:
-    # DEL is the one control character that JSON need not escape.
-    return json.dumps(form).replace("\x7f", "\\u007f")
+    return json_text(_form(letter, found))
 
 
 def print_summary(found: Any, letters: list[Any], *, as_json: bool) -> None:
@@ -82,7 +76,7 @@ def print_summary(found: Any, letters: list[Any], *, as_json: bool) -> None:
         }
         if as_json:
             ends = {"oldest": iso(min(times)), "newest": iso(max(times))}
-            print(_json({"topic": topic, "reason": reason, **numbers, **ends}))
+            print(json_text({"topic": topic, "reason": reason, **numbers, **ends}))
             continue
         words = (topic, reason, *numbers.values(), moment(min(times)), moment(max(times)))
         shown.add_row(*map(cell, words))
@@ -90,6 +84,15 @@ def print_summary(found: Any, letters: list[Any], *, as_json: bool) -> None:
         console().print(shown)
         several_reasons = sum(len(members) for members in groups.values()) > len(letters)
         print(f"\n{several(len(letters), 'message')}{', some with several reasons' if several_reasons else ''}")
+
+
+def is_redacted(letter: Any) -> bool:
+    """Did rules take something out of it?"""
+    return "redact" in letter.cut
+
+
+def _cut(letter: Any) -> str:
+    return letter.cut if is_redacted(letter) else f"{letter.cut}; only the beginning is here"
 
 
 def print_letter(letter: Any, replayed: str, record: Any, headers: Iterable[tuple[str, bytes | None]]) -> None:
@@ -101,7 +104,7 @@ def print_letter(letter: Any, replayed: str, record: Any, headers: Iterable[tupl
         ("came from", letter.origin),
         ("reason", letter.reason),
         ("what is wrong", letter.detail),
-        *([("cut", f"{letter.cut}; only the beginning is here")] if letter.cut else []),
+        *([("cut", _cut(letter))] if letter.cut else []),
         ("put back to", replayed or "–"),
         ("key", "–" if record.key is None else record.key.decode("utf-8", "backslashreplace")),
     ]

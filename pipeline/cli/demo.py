@@ -10,6 +10,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from pipeline.cli.terminal import say
+
 _INTERRUPTED = 128 + signal.SIGINT
 _EXTRA = ("psutil", "opentelemetry")
 
@@ -81,5 +83,5 @@ async def _until_told(story: Coroutine[Any, Any, int]) -> int:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"calmstream demo: {message}", file=sys.stderr)
+    say(*f"calmstream demo: {message}".split("\n"))
     raise SystemExit(1)

@@ -1,6 +1,5 @@
 """``calmstream incidents``: what is going on, and each transition as it comes."""
 
-import json
 import time
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -11,11 +10,13 @@ from rich.text import Text
 from pipeline.cli.options import Bootstrap, Config, seconds_of, settings_of
 from pipeline.cli.running import run
 from pipeline.cli.terminal import (
+    MOST_CHARACTERS,
     SEVERITY_STYLES,
     TRANSITION_STYLES,
     cell,
     console,
     deviation,
+    json_text,
     number,
     plain,
     say,
@@ -91,8 +92,7 @@ class _View:
         if not self.wants(body):
             return
         if self._as_json:
-            # DEL is the one control character that JSON need not escape.
-            print(json.dumps(body).replace("\x7f", "\\u007f"), flush=True)
+            print(json_text(body), flush=True)
             return
         try:
             lines = list(_lines(body))
@@ -192,7 +192,7 @@ def _lines(body: Body) -> Iterable[Text]:
         "  ",
         (f"{severity:<8}", SEVERITY_STYLES.get(severity, "")),
         "  ",
-        plain(body["title"]),
+        plain(body["title"], MOST_CHARACTERS),
         (f"  [{plain(body['id'])} r{body['revision']:d}]", "dim"),
     )
     if transition == "resolved":
@@ -217,7 +217,8 @@ def _member(member: Body) -> Text:
     end = f" until {short(member['end_time'])}" if member["end_time"] else ""
     return Text.assemble(
         "    ",
-        plain(f"{what} of {who}: "),
+        plain(f"{what} of {who}", MOST_CHARACTERS),
+        ": ",
         (f"{number(member['observed'])}{plain(unit)}", "bold"),
         plain(f", expected {number(expected['value'])}{unit} ({band}), {off}"),
         f", since {short(member['onset_time'])}{end}",

@@ -10,7 +10,7 @@ import typer
 from pipeline.cli.options import Bootstrap, Config, settings_of
 from pipeline.cli.policy_files import read_policies
 from pipeline.cli.running import run
-from pipeline.cli.terminal import cell, console, moment, say, several, table
+from pipeline.cli.terminal import cell, console, json_text, moment, plain, say, several, table
 from pipeline.policies import Policy
 from pipeline.records import NO_TIME, to_us
 
@@ -60,7 +60,7 @@ async def _apply(settings: Any, policies: list[Policy]) -> int:
     await control_topic.write(settings, policies)
     partitions = several(settings.partitions(settings.topic("signals")), "partition")
     for policy in policies:
-        print(f"applied  {policy.version}  {_from_when(policy)}, in {partitions}")
+        print(f"applied  {plain(policy.version)}  {_from_when(policy)}, in {partitions}")
     return 0
 
 
@@ -80,7 +80,7 @@ async def _list(settings: Any, *, as_json: bool) -> int:
     found = sorted(everything.live, key=lambda one: (one.policy.priority, one.policy.name))
     if as_json:
         for one in found:
-            print(json.dumps(form_of(one.policy)))
+            print(json_text(form_of(one.policy)))
         return 0
     if not found:
         say("No policies.")
@@ -112,5 +112,5 @@ async def _remove(settings: Any, name: str) -> int:
         say(f"No policy {name} is in force; there are: {known}. Those of the configuration are changed there.")
         return 1
     await control_topic.remove(settings, name)
-    print(f"removed  {name}  from the next window that closes")
+    print(f"removed  {plain(name)}  from the next window that closes")
     return 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pipeline.cli.terminal import SEVERITY_STYLES, cell, console, plain, say, short, table
+from pipeline.cli.terminal import MOST_CHARACTERS, SEVERITY_STYLES, cell, console, plain, say, short, table
 
 #: Incidents shown at the end.
 _SHOWN = 10
@@ -109,7 +109,8 @@ def summarise(totals: Any, book: Book, seconds: float) -> None:
     print(f"{sum(drops.values()):,} dropped" + (":" if drops else ""))
     for reason, number in sorted(drops.items(), key=lambda drop: -drop[1]):
         example = totals.examples.get(reason)
-        print(plain(f"  {number:,} {reason}" + (f", first {example.where}: {example.detail}" if example else "")))
+        first = f", first {example.where}: {example.detail}" if example else ""
+        print(plain(f"  {number:,} {reason}{first}", MOST_CHARACTERS))
     if "late" in drops:
         print("  late: came after the window had closed; sort by time, or raise time.allowed_lateness_seconds")
     if not totals.windows:

@@ -1,6 +1,6 @@
 """All verbs in one place."""
 
-import sys
+import traceback
 
 import typer
 
@@ -15,10 +15,14 @@ from pipeline.cli import (
     replay,
     signal,
     signals,
+    state,
     topics,
+    why,
     worker,
 )
+from pipeline.cli.terminal import say
 from pipeline.settings import ConfigurationError
+from pipeline.streams import logs
 
 app = typer.Typer(
     name="calmstream",
@@ -47,7 +51,7 @@ def calmstream() -> None:
     instance `CALMSTREAM_BROKER__BOOTSTRAP=host:port`); flags are stronger than both.
 
     Exit codes: 0 done, 1 failed or found something, 2 wrong arguments or configuration, 3 topics missing or wrong,
-    4 broker not reached or lost, 6 state unreadable.
+    4 broker not reached or lost, 6 state unreadable, 8 refused by Kafka (credentials, certificate, rights).
     """
 
 
@@ -58,17 +62,23 @@ app.command("replay", rich_help_panel=_RUN)(replay.replay)
 app.command("evaluate", rich_help_panel=_RUN)(evaluate.evaluate)
 app.add_typer(topics.app, name="topics", rich_help_panel=_RUN)
 app.add_typer(policy.app, name="policy", rich_help_panel=_RUN)
+app.add_typer(state.app, name="state", rich_help_panel=_RUN)
 app.command("incidents", rich_help_panel=_LOOK)(incidents.incidents)
 app.command("signals", rich_help_panel=_LOOK)(signals.signals)
 app.add_typer(signal.app, name="signal", rich_help_panel=_LOOK)
+app.command("why", rich_help_panel=_LOOK)(why.why)
 app.add_typer(inputs.app, name="inputs", rich_help_panel=_LOOK)
 app.add_typer(dead_letter.app, name="dead-letter", rich_help_panel=_LOOK)
 
 
 def main() -> None:
     """Run the command line; a wrong configuration ends with code 2 and a readable message."""
+    logs.set_up("WARNING")
     try:
         app()
     except ConfigurationError as error:
-        print(f"calmstream: {error}", file=sys.stderr)
+        say(*f"calmstream: {error}".split("\n"))
         raise SystemExit(2) from None
+    except Exception:
+        say("calmstream: an error that nobody expected", *traceback.format_exc().splitlines())
+        raise SystemExit(1) from None

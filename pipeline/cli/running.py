@@ -18,7 +18,7 @@ def run(work: Coroutine[Any, Any, int]) -> int:
     try:
         return asyncio.run(work)
     except WorkerExit as reason:
-        say(f"calmstream: {reason}")
+        say(*f"calmstream: {reason}".split("\n"))
         return int(reason.code)
     except UnreadableState as reason:
         say(f"calmstream: {reason}")

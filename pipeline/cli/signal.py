@@ -6,13 +6,10 @@ import typer
 
 from pipeline.cli.options import Bootstrap, Config, settings_of
 from pipeline.cli.running import run
-from pipeline.cli.signals import status_table, statuses
-from pipeline.cli.terminal import cell, console, moment, number, plain, say, table, unit_of
+from pipeline.cli.terminal import cell, console, moment, number, table, unit_of
+from pipeline.cli.traces import signal_named, windows_of
 
 app = typer.Typer(help="Look at one signal closely.", no_args_is_help=True, rich_markup_mode="markdown")
-
-#: Score blocks looked through for the last windows of a signal: beyond, it has been silent for long.
-_BLOCKS_LOOKED_AT = 5000
 
 
 @app.callback()
@@ -32,18 +29,11 @@ def show(
 
 
 async def _show(settings: Any, which: str, last: int) -> int:
-    every = [status async for status in statuses(settings)]
-    found = [status for status in every if f"{status.signal.id:016x}" == which.lower()]
-    found = found or [status for status in every if status.signal.name == which]
-    if not found:
-        say(f"No signal has the name or id {which}; calmstream signals lists them all.")
+    status = await signal_named(settings, which)
+    if status is None:
         return 1
-    if len(found) > 1:
-        say(f"{len(found)} signals have the name {which}; say which one by its id:")
-        console().print(status_table(found[:50]))
-        return 1
-    _print_details(found[0])
-    await _print_windows(settings, found[0], last)
+    _print_details(status)
+    await _print_windows(settings, status, last)
     return 0
 
 
@@ -68,6 +58,8 @@ def _print_details(status: Any) -> None:
             f"{number(status.expected)}{unit}, between {number(status.lower)} and {number(status.upper)}",
         ),
         ("windows seen", f"{status.windows}, usually every {status.interval_us / 1e6:g} s"),
+        ("judged since", f"{status.needed} windows were seen; {status.seen} are now, inherited ones among them"),
+        ("unlikely from", f"surprise {number(status.threshold)} on, for the next window"),
         (f"baseline ({status.detector})", _numbers(status.baseline)),
         ("policy", status.policy),
         ("partition", f"{status.partition}, event time {moment(status.watermark_us)}"),
@@ -88,43 +80,24 @@ def _numbers(named: dict[str, float]) -> str:
 
 
 async def _print_windows(settings: Any, status: Any, last: int) -> None:
-    windows = await _windows(settings, status, last)
+    from pipeline.flow.window_reasons import SHORT, reasons_of
+
+    windows = await windows_of(settings, status, lambda found: len(found) >= last, last)
     if not windows:
         print("\nNo windows of it are kept any more.")
         return
     shown = table(
-        "window end", ">points", ">value", ">expected", ">lower", ">upper", ">surprise", "", title="Last windows"
+        *("window end", ">points", ">value", ">expected", ">lower", ">upper", ">surprise", ">needed", ""),
+        title="Last windows",
     )
-    for end_us, block, row in reversed(windows):
-        numbers = (block.value, block.expected, block.lower, block.upper, block.surprise)
+    for place in reversed(range(len(windows))):
+        window, verdict = windows[place], reasons_of(status, windows, place).verdict
+        numbers = (window.value, window.expected, window.lower, window.upper, window.surprise, window.threshold)
         shown.add_row(
-            cell(moment(end_us)),
-            cell(int(block.count[row])),
-            *(cell(number(float(column[row]))) for column in numbers),
-            cell("anomalous" if block.anomalous[row] else "", "bold red"),
+            cell(moment(window.end_us)),
+            cell(window.points),
+            *(cell(number(each)) for each in numbers),
+            cell(SHORT[verdict], "bold red" if SHORT[verdict] == "anomalous" else "dim"),
         )
     console().print()
     console().print(shown)
-
-
-async def _windows(settings: Any, status: Any, last: int) -> list[tuple[int, Any, int]]:
-    """The newest windows of a signal, newest first: (end, block, row). A block that was sent again counts once."""
-    from pipeline.codecs import columns, score_block
-    from pipeline.streams.reading import open_reader
-
-    topic, looked_at = settings.topic("scores"), 0
-    found: dict[int, tuple[int, Any, int]] = {}
-    async with open_reader(settings, topic) as reader:
-        async for record in reader.backwards(topic, status.partition, last):
-            looked_at += 1
-            try:
-                block = score_block.decode(record.value or b"")
-            except columns.DamagedFrame as error:
-                say(f"{topic}/{record.partition} offset {record.offset} passed over: {plain(error)}")
-                continue
-            row = int(block.ids.searchsorted(status.signal.id))
-            if row < block.ids.size and int(block.ids[row]) == status.signal.id:
-                found.setdefault(block.end_us, (block.end_us, block, row))
-            if len(found) >= last or looked_at >= _BLOCKS_LOOKED_AT:
-                break
-    return [found[end_us] for end_us in sorted(found, reverse=True)]

@@ -25,7 +25,8 @@ def signals(
     """List the signals and their state, as of the newest checkpoints.
 
     **anomalous**: an episode is open. **cold**: too few windows seen to judge. **silent**: nothing came for more than
-    ten of its usual intervals. **warm**: watched, and as expected.
+    ten of its usual intervals. **warm**: watched, and as expected. Where the worker is minutes behind its input, that
+    is said below the table.
 
     A matcher names a field (name, workload, instance, scope, unit, kind, id) or an attribute, for instance:
     `calmstream signals workload=service:shop/checkout http.route=~'/api/.*'`
@@ -71,9 +72,27 @@ async def _list(settings: Any, matchers: list[Any], limit: int) -> int:
     summary = ", ".join(f"{counts[name]} {name}" for name in _RANK if counts[name])
     event_time = moment(max(status.watermark_us for status in found))
     print(f"\n{several(len(found), 'signal')}: {summary}; event time {event_time}")
+    await say_if_behind(settings)
     if len(found) > limit:
         say(f"{len(found) - limit} are not shown: narrow them down with a matcher, or raise --limit")
     return 0
+
+
+async def say_if_behind(settings: Any) -> None:
+    """States are as of the newest checkpoints: where much came since, they say nothing of today."""
+    from pipeline.streams.behind import behind_seconds
+    from pipeline.streams.exits import WorkerExit
+
+    try:
+        behind = await behind_seconds(settings)
+    except WorkerExit as reason:  # who may look at signals need not be allowed to read the inputs
+        say(f"How far behind the worker is cannot be told: {reason}")
+        return
+    if behind > 2 * settings.state.max_state_age_seconds:
+        say(
+            f"The worker is {behind / 60:.0f} min behind, or does not run: all of this is as of then, and a signal of "
+            "which nothing came since is not silent for that"
+        )
 
 
 def status_table(statuses: list[Any]) -> Any:

@@ -1,21 +1,22 @@
 """Writing for people: tables, lines, numbers and times.
 
-Guarantee: text that came from outside is shown, never obeyed: it is not read as markup, and control characters,
-line ends and characters that change the direction of writing are spelled out.
+Guarantee: text that came from outside is shown, never obeyed: it is not read as markup, control characters, line ends
+and characters that change the direction of writing are spelled out (records/escaping.py), and what is very long is cut.
 """
 
+import json
 import math
 import sys
-import unicodedata
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.records import iso
+from pipeline.records.escaping import plain as plain  # for the verbs, beside what is made here
 
-#: Categories of characters that a terminal may obey: control, format, surrogate, line and paragraph separator.
-_OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+#: Characters of one cell, and of one line on standard error.
+MOST_CHARACTERS = 2000
 #: Columns where the output is no terminal, so that nothing is cut off in a file or a pipe.
 _WIDE = 240
 
@@ -30,19 +31,19 @@ def console() -> Console:
     return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
 
 
-def say(text: str) -> None:
-    """One line on standard error: for what is about the command, not its result."""
-    print("\n".join(plain(line) for line in text.splitlines()), file=sys.stderr, flush=True)
+def say(*lines: str) -> None:
+    """Lines on standard error: for what is about the command, not its result."""
+    print("\n".join(plain(line, MOST_CHARACTERS) for line in lines), file=sys.stderr, flush=True)
 
 
-def plain(text: object) -> str:
-    """The text with everything spelled out that a terminal would obey."""
-    return "".join(_spelled(c) if unicodedata.category(c) in _OBEYED else c for c in str(text))
+def json_text(form: object) -> str:
+    """For machines, on one line of ASCII. DEL is the one control character that JSON need not escape."""
+    return json.dumps(form).replace("\x7f", "\\u007f")
 
 
 def cell(text: object, style: str = "") -> Text:
     """Text from outside, for a table or a line."""
-    return Text(plain(text), style=style)
+    return Text(plain(text, MOST_CHARACTERS), style=style)
 
 
 def table(*columns: str, title: str | None = None) -> Table:
@@ -88,8 +89,3 @@ def several(count: int, noun: str) -> str:
 def unit_of(unit: str) -> str:
     """A unit after a number: nothing for plain numbers."""
     return "" if unit in ("", "1") else f" {unit}"
-
-
-def _spelled(character: str) -> str:
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

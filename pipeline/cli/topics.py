@@ -1,15 +1,18 @@
-"""``calmstream topics create|check|describe``: the one table of topics, applied to any broker."""
+"""``calmstream topics create|check|describe|grow``: the one table of topics, applied to any broker."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from pipeline.cli import topic_access
 from pipeline.cli.options import Bootstrap, Config, settings_of
 from pipeline.cli.running import run
 from pipeline.cli.terminal import cell, console, say, several, table
 
 app = typer.Typer(
-    help="Create, check and show the topics that Calmstream needs.", no_args_is_help=True, rich_markup_mode="markdown"
+    help="Create, check, show and grow the topics that Calmstream needs.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
 )
 
 
@@ -28,10 +31,78 @@ def check(config: Config = None, bootstrap: Bootstrap = None) -> None:
     raise typer.Exit(run(_check(settings_of(config, bootstrap))))
 
 
+app.command("acls")(topic_access.acls)
+
+
 @app.command("describe")
 def describe(config: Config = None, bootstrap: Bootstrap = None) -> None:
     """Show every topic: what is in it, and how it is and should be on the broker."""
     raise typer.Exit(run(_describe(settings_of(config, bootstrap))))
+
+
+@app.command("grow")
+def grow(
+    counts: Annotated[list[str], typer.Argument(metavar="TOPIC=COUNT...", help="Full names, and how many partitions.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and say what would be done, and do nothing.")
+    ] = False,
+    config: Config = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Give topics more partitions, and divide what was learnt: baselines, open windows, open incidents.
+
+    `signals`, `logs`, `spans` and `anomalies` grow to a whole multiple, inputs of ours to any number. All workers must
+    be stopped, and must have read everything before: stop those with the role ingest first, the others when their lag
+    is 0. Run it with the configuration as it is; at the end it says which setting to change. Cut off, it can be run
+    again.
+    """
+    raise typer.Exit(run(_grow(settings_of(config, bootstrap), _counts(counts), yes=yes, dry_run=dry_run)))
+
+
+def _counts(texts: list[str]) -> dict[str, int]:
+    found = {}
+    for text in texts:
+        name, equals, count = text.partition("=")
+        if not name or not equals or not count.isdecimal() or int(count) < 1:
+            raise typer.BadParameter(f"{text!r} is not TOPIC=COUNT; write for instance calm.signals=8")
+        found[name] = int(count)
+    return found
+
+
+async def _grow(settings: Any, counts: dict[str, int], *, yes: bool, dry_run: bool) -> int:
+    from pipeline.app import stages
+    from pipeline.streams import growth
+
+    now = {**settings.topics.partitions_by_topic, **counts}
+    topics = settings.topics.model_copy(update={"partitions_by_topic": now})
+    before, after = stages(settings), stages(settings.model_copy(update={"topics": topics}))
+    planned = await growth.plan(settings, counts, before, after)
+    for each in planned:
+        print(_words(each))
+    if dry_run:
+        print("Nothing was done.")
+        return 0
+    if not yes and not typer.confirm("Do it?", default=False):
+        say("Nothing was done.")
+        return 1
+    await growth.grow(settings, planned, before)
+    setting = "\n".join(f"    {name}: {count}" for name, count in sorted(now.items()))
+    print(
+        "Done. Set this wherever Calmstream runs, then start the workers:\n\n"
+        f"topics:\n  partitions_by_topic:\n{setting}"
+    )
+    return 0
+
+
+def _words(growth: Any) -> str:
+    what = f"{growth.topic}: {growth.before} → {several(growth.after, 'partition')}"
+    if growth.inputs:
+        return f"{what}; new ones begin with nothing, and count as idle until something comes"
+    beside = "".join(f", {name} with it" for name in growth.beside)
+    states = sum(len(parts) for parts in growth.parts.values())
+    old = sum(bool(parts) for parts in growth.parts.values())
+    return f"{what}{beside}; {several(old, 'state')} of {growth.stage.role} become {states}"
 
 
 async def create_topics(settings: Any) -> int:
@@ -60,7 +131,7 @@ async def _check(settings: Any) -> int:
         say(f"Not checked, because the broker does not tell: {'; '.join(unseen)}")
     problems = topics.problems(specs, states)
     for problem in problems:
-        say(f"{problem.topic}: {problem.wrong}\n  → {problem.remedy}")
+        say(f"{problem.topic}: {problem.wrong}", f"  → {problem.remedy}")
     if problems:
         return int(Exit.TOPICS)
     print(f"All {len(specs)} topics are as they should be on {settings.broker.bootstrap}.")

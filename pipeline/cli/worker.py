@@ -2,13 +2,17 @@
 
 import asyncio
 import logging
+import os
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import uvloop
 
-from pipeline.settings import load
+from pipeline.settings import ConfigurationError, load
+from pipeline.streams import logs
 
 
 def worker(
@@ -21,22 +25,44 @@ def worker(
     """Read telemetry from Kafka and publish anomalies and incidents, until stopped.
 
     Exit codes: 0 stopped, 2 bad configuration, 3 topics missing or wrong, 4 broker lost, 5 event loop blocked,
-    6 state unreadable, 7 shutdown took too long, 1 anything else.
+    6 state unreadable, 7 shutdown took too long, 8 refused by Kafka (credentials, certificate,
+    rights), 1 anything else.
     """
+    signal.signal(signal.SIGTERM, _stopped_before_it_began)
     overrides: dict[str, Any] = {}
     if roles:
         overrides["worker"] = {"roles": [role.strip() for role in roles.split(",")]}
     if bootstrap:
         overrides["broker"] = {"bootstrap": bootstrap}
     settings = load(config, overrides)
-    logging.basicConfig(level=settings.worker.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("aiokafka", "faust", "mode"):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(settings.worker.log_level)))
+    logs.set_up(settings.worker.log_level, settings.worker.log_format)
     from pipeline.flow.warm_up import warm_up
 
     warm_up(settings.worker.roles)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        raise SystemExit(runner.run(_run(settings)))
+        try:
+            code = runner.run(_run(settings))
+        except ConfigurationError:  # a file that cannot be read or used; the command line says it in one line
+            raise
+        except Exception:
+            logging.getLogger(__name__).exception("the worker ends by an error that nobody expected")
+            code = 1
+    _let_go_of_words()
+    raise SystemExit(code)
+
+
+def _let_go_of_words() -> None:
+    """What the log could not take, because a disk is full, is lost: Python would end with a code of its own for it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _stopped_before_it_began(*_: object) -> None:
+    """SIGTERM until the event loop takes it: nothing is held yet, so there is nothing to save."""
+    sys.exit(0)
 
 
 async def _run(settings: Any) -> int:
@@ -44,4 +70,4 @@ async def _run(settings: Any) -> int:
     from pipeline.streams.worker import run
 
     worker = app.create(settings)
-    return int(await run(worker.app, worker.shards, worker.probe, settings))
+    return int(await run(worker.app, worker.shards, worker.probe, worker.endpoints, settings))

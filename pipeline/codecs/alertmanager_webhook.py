@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.codecs import severity
-from pipeline.codecs.described import content_id, cut, flat, lenient, object_at, split, text_at
+from pipeline.codecs.described import content_id, flat, lenient, object_at, split, text_at, text_within
 from pipeline.codecs.line_rows import MOST_BYTES
 from pipeline.codecs.moments import moment_us
 from pipeline.codecs.prometheus_names import series_of
@@ -60,7 +60,7 @@ def event_of(alert: Mapping[str, Any], group: str, limits: Limits, received_us: 
         type=TYPE_PREFIX + name,
         entity=lenient(entity, limits),
         severity=severity.of_word(level),
-        text=cut(next((annotations[key] for key in _TEXTS if key in annotations), ""), MOST_BYTES),
+        text=text_within(next((annotations[key] for key in _TEXTS if key in annotations), ""), MOST_BYTES, limits),
         attributes=lenient(others | flat(told), limits),
     )
 

@@ -48,6 +48,7 @@ def body(anomaly: Anomaly) -> dict[str, Any]:
         "observed": anomaly.value,
         "expected": {"value": anomaly.expected, "lower": anomaly.lower, "upper": anomaly.upper},
         "surprise": anomaly.surprise,
+        "threshold": anomaly.threshold,
         "p": 10.0**-anomaly.surprise,
         "score": anomaly.surprise / (1 + anomaly.surprise),
         "unlikely_windows": anomaly.windows,
@@ -57,6 +58,7 @@ def body(anomaly: Anomaly) -> dict[str, Any]:
         "owner": anomaly.owner,
         "owner_budget": anomaly.owner_budget,
         "discovered": anomaly.discovered,
+        "false_discovery_rate": anomaly.false_discovery_rate,
     }
 
 
@@ -141,13 +143,16 @@ def anomaly_of(found: dict[str, Any]) -> Anomaly:
         detector=found["detector"]["version"],
         policy=found["policy"]["version"],
         owner=found["owner"],
-        owner_budget=None if found["owner_budget"] is None else float(found["owner_budget"]),
+        owner_budget=_or_none(found["owner_budget"]),
         discovered=found["discovered"],
+        threshold=_or_none(found.get("threshold")),  # this and the next one came later
+        false_discovery_rate=_or_none(found.get("false_discovery_rate")),
     )
 
 
 def pack(anomaly: Anomaly) -> list[Any]:
-    """An anomaly as a plain list, as checkpoints keep it."""
+    """An anomaly as a plain list, as checkpoints keep it of members of incidents, of which nobody asks for the
+    threshold and the false-discovery rate any more."""
     a = anomaly
     times = [a.step_us, a.onset_us, a.last_seen_us, a.end_us, a.peak_us]
     numbers = [a.value, a.expected, a.lower, a.upper, a.surprise, a.windows]
@@ -156,13 +161,17 @@ def pack(anomaly: Anomaly) -> list[Any]:
 
 
 def unpack(parts: list[Any]) -> Anomaly:
-    """The inverse of ``pack``."""
+    """The inverse of ``pack``, but for what that leaves out."""
     id_, revision, transition, described, *rest = parts
     return Anomaly(id_, revision, transition, signal_of(described), *rest)
 
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else float(value)
+
+
+def _or_none(value: float | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _us(text: str) -> int:

@@ -99,14 +99,21 @@ def strict(found: Mapping[str, Any], limits: Limits) -> Attributes:
             raise BadPoint("bad_attributes", f"{name[:64]!r} must be a string, a number or a boolean")
     attributes = tuple(sorted((name, text_of(value)) for name, value in found.items() if value is not None))
     check_limits(attributes, limits)
-    return attributes
+    return limits.redaction.attributes(attributes)
 
 
 def lenient(found: Mapping[str, str], limits: Limits) -> Attributes:
     """Attributes that others wrote: long values are cut, long names and what is too much are left out, last by name."""
     most = limits.max_attribute_bytes
+    if limits.redaction:  # before anything is cut: half of what a rule matches would be left
+        found = dict(limits.redaction.attributes(tuple(found.items())))
     fitting = [(name, cut(value, most)) for name, value in found.items() if cut(name, most) == name and value]
     return tuple(sorted(fitting)[: limits.max_attributes])
+
+
+def text_within(text: str, most_bytes: int, limits: Limits) -> str:
+    """The text of an event, of at most so many bytes of UTF-8."""
+    return cut(limits.redaction.text("event.text", text), most_bytes)
 
 
 def check_texts(limits: Limits, **texts: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pipeline.codecs import alertmanager_webhook, cloud_events, kubernetes_event, own_forms, severity
-from pipeline.codecs.described import check_texts, cut, flat, lenient, object_at, objects_at, split, text_at
+from pipeline.codecs.described import check_texts, flat, lenient, object_at, objects_at, split, text_at, text_within
 from pipeline.codecs.happening_rows import HappeningRows
 from pipeline.codecs.line_rows import MOST_BYTES
 from pipeline.codecs.moments import moment_us
@@ -103,7 +103,7 @@ def _of_cloud_event(
         type=envelope.type,
         entity=lenient(named | flat(object_at(found, "entity")), limits),
         severity=_severity(found.get("severity")),
-        text=cut(next((text for name in _TEXTS if (text := text_at(found, name))), ""), MOST_BYTES),
+        text=text_within(next((text for name in _TEXTS if (text := text_at(found, name))), ""), MOST_BYTES, limits),
         attributes=lenient(attributes, limits),
     )
 

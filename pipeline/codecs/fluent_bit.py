@@ -92,7 +92,7 @@ class FluentBit:
     def decode(self, messages: Sequence[Message]) -> LineColumns:
         """The lines of all messages."""
         self._table.begin_batch()
-        rows = LineRows()
+        rows = LineRows(self._limits.redaction)
         records, owner = self._records.read(messages, rows)
         held = np.bincount(owner, minlength=len(messages)).tolist()
         for record, number in zip(records, owner.tolist(), strict=True):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.codecs import severity
-from pipeline.codecs.described import content_id, cut, flat, lenient, member, object_at, text_at, text_of
+from pipeline.codecs.described import content_id, flat, lenient, member, object_at, text_at, text_of, text_within
 from pipeline.codecs.kubernetes_names import CONTROLLER_ATTRIBUTES, controller_attributes
 from pipeline.codecs.line_rows import MOST_BYTES
 from pipeline.codecs.moments import moment_us
@@ -47,7 +47,7 @@ def event_of(found: Mapping[str, Any], limits: Limits, received_us: int) -> Even
     if not reason:
         raise BadPoint("bad_event", "the Kubernetes Event has no reason")
     about = object_at(found, "regarding") or object_at(found, "involvedObject")
-    text = cut(text_at(found, "note") or text_at(found, "message"), MOST_BYTES)
+    text = text_within(text_at(found, "note") or text_at(found, "message"), MOST_BYTES, limits)
     count = text_of(member(found, "series", "count") or found.get("count") or found.get("deprecatedCount"))
     time_us = _time_us(found, received_us)
     entity = object_attributes(about, text_at(found, "source", "host") or text_at(found, "deprecatedSource", "host"))

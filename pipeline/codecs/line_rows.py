@@ -8,6 +8,7 @@ when neither a line nor an event of the message is left.
 import numpy as np
 
 from pipeline.codecs.point_rows import PointRows
+from pipeline.policies.redaction import LOG_BODY, NOTHING, Redaction
 from pipeline.records import Event, LineColumns
 
 #: A line may have so many bytes; the rest is cut off.
@@ -15,10 +16,11 @@ MOST_BYTES = 16 * 1024
 
 
 class LineRows(PointRows):
-    """Rows as lists: fast to extend, made columns in the end."""
+    """Rows as lists: fast to extend, made columns in the end. ``redaction`` is what is taken out of bodies."""
 
-    def __init__(self) -> None:
+    def __init__(self, redaction: Redaction = NOTHING) -> None:
         super().__init__()
+        self._redaction = redaction
         self._runs: list[tuple[int, int, int]] = []  # message, resource, number of lines
         self._time_us: list[int] = []
         self._severity: list[int] = []
@@ -53,6 +55,8 @@ class LineRows(PointRows):
     def lines(self) -> LineColumns:
         """The columns of all that was added."""
         body = self._body
+        if self._redaction:  # before anything is cut: half of what a rule matches would be left
+            body = [self._redaction.text(LOG_BODY, line) for line in body]
         if max(map(len, body), default=0) * 4 > MOST_BYTES:
             body = [self._cut(line) if len(line) * 4 > MOST_BYTES else line for line in body]
         message, resource, lines = np.array(self._runs, np.int32).reshape(-1, 3).T

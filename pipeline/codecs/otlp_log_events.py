@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pipeline.codecs import kubernetes_event
-from pipeline.codecs.described import check_texts, content_id, cut, flat, lenient, object_at, split, text_at
+from pipeline.codecs.described import check_texts, content_id, flat, lenient, object_at, split, text_at, text_within
 from pipeline.codecs.line_rows import MOST_BYTES, LineRows
 from pipeline.codecs.otlp_log_text import attributes_of_json, attributes_of_protobuf, object_of_body
 from pipeline.codecs.series_table import BadPoint, Limits
@@ -140,7 +140,7 @@ class LogEvents:
             type=kubernetes_event.TYPE_PREFIX + given["k8s.event.reason"],
             entity=lenient(entity, self._limits),
             severity=record.severity,
-            text=cut(record.body, MOST_BYTES),
+            text=text_within(record.body, MOST_BYTES, self._limits),
             attributes=lenient(flat(others), self._limits),
         )
 
@@ -148,7 +148,7 @@ class LogEvents:
         named, others = split({**dict(resource), **found})
         others.pop("event.name", None)
         entity, attributes = lenient(named, self._limits), lenient(others, self._limits)
-        text = cut(record.body, MOST_BYTES)
+        text = text_within(record.body, MOST_BYTES, self._limits)
         id_ = _id(name, record.time_us, text, entity, attributes)
         return Event(id_, record.time_us, name, entity, record.severity, text, attributes)
 

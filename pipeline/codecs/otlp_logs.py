@@ -42,7 +42,7 @@ class OtlpLogs:
     def decode(self, messages: Sequence[Message]) -> LineColumns:
         """The lines and events of all messages."""
         self._table.begin_batch()
-        rows = LineRows()
+        rows = LineRows(self._limits.redaction)
         for number, message in enumerate(messages):
             try:
                 self._add_message(rows, number, message)
@@ -53,7 +53,7 @@ class OtlpLogs:
     def _read_resource(self, key: tuple[bool, bytes]) -> Attributes:
         is_json, raw = key
         read = texts.resource_of_json if is_json else texts.resource_of_protobuf
-        return read(raw, self._limits)
+        return self._limits.redaction.attributes(read(raw, self._limits))
 
     def _add_message(self, rows: LineRows, number: int, message: Message) -> None:
         is_json, found = read_logs(message.value)
@@ -94,7 +94,8 @@ class OtlpLogs:
         for row, body in enumerate(found.body):
             if not body:
                 try:
-                    found.body[row] = exception_text(form.attributes(records[row].attributes))
+                    attributes = tuple(form.attributes(records[row].attributes).items())
+                    found.body[row] = exception_text(dict(self._limits.redaction.attributes(attributes)))
                     found.severity[row] = found.severity[row] or ERROR
                 except BadPoint as error:
                     place.rows.refuse(place.message, error)

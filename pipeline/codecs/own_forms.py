@@ -10,7 +10,7 @@ from typing import Any, get_args
 import msgspec
 
 from pipeline.codecs import severity
-from pipeline.codecs.described import check_texts, content_id, cut, split, strict
+from pipeline.codecs.described import check_texts, content_id, split, strict, text_within
 from pipeline.codecs.line_rows import MOST_BYTES
 from pipeline.codecs.moments import moment_us
 from pipeline.codecs.series_table import BadPoint, Limits
@@ -62,7 +62,7 @@ def event_of(found: Mapping[str, Any], limits: Limits) -> Event:
         raise BadPoint("bad_event", "type is empty; say what happened, in a word")
     time_us = moment_us(form.ts)
     entity, attributes = _attributes(form.entity, form.attributes, limits)
-    text = cut(form.text or "", MOST_BYTES)
+    text = text_within(form.text or "", MOST_BYTES, limits)
     check_texts(limits, type=form.type, id=form.id or "")
     id_ = form.id or content_id(form.type, str(time_us), text, *_parts(entity), "", *_parts(attributes))
     return Event(id_, time_us, form.type, entity, _severity(form.severity), text, attributes)

@@ -51,7 +51,7 @@ class PlainText:
     def decode(self, messages: Sequence[Message]) -> LineColumns:
         """The lines of all messages."""
         self._table.begin_batch()
-        rows = LineRows()
+        rows = LineRows(self._limits.redaction)
         for number, message in enumerate(messages):
             try:
                 self._add_message(rows, number, message)

@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.policies.redaction import NOTHING, Redaction
 from pipeline.records import Kind, Series
 
 #: What stands for a series that was taken.
@@ -16,7 +17,7 @@ TAKEN = Series("", "", Kind.GAUGE, ())
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what a producer may send; beyond them a point is refused."""
+    """Bounds on what a producer may send, beyond which a point is refused, and what is taken out of texts."""
 
     max_attributes: int = 64
     max_attribute_bytes: int = 1024
@@ -25,6 +26,7 @@ class Limits:
     max_signals_per_metric: int = 10_000  # of a workload
     max_signals_per_workload: int = 200_000
     over_max_signals: Literal["refuse", "count"] = "refuse"
+    redaction: Redaction = NOTHING
 
 
 class SeriesTable:
@@ -44,7 +46,7 @@ class SeriesTable:
     def append(self, series: Series) -> int:
         """``add`` for a codec that has an index of its own."""
         self._check(series)
-        self.series.append(series)
+        self.series.append(self.limits.redaction.series(series))
         return len(self.series) - 1
 
     def take(self, first: int) -> list[Series]:

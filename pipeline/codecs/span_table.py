@@ -14,6 +14,7 @@ from pipeline.codecs.otlp_attributes import Pairs, check_size
 from pipeline.codecs.series_table import BadPoint, Limits
 from pipeline.codecs.span_attributes import shape_of
 from pipeline.codecs.span_scan import KINDS
+from pipeline.policies.redaction import SPAN_NAME
 from pipeline.records import Resources, SpanKind, SpanShape
 
 _MOST_KEPT_BYTES = 256 * 2**20  # of what they are found by, before everything is forgotten
@@ -100,7 +101,8 @@ class SpanTable:
             number = self._resource_of[raw] = len(self.resources)
             self._kept_bytes += len(raw)
             try:
-                self.resources.append(tuple(sorted(self._read_resource(raw, self.limits).values())))
+                found = tuple(sorted(self._read_resource(raw, self.limits).values()))
+                self.resources.append(self.limits.redaction.attributes(found))
                 self._resource_index.add(0, [raw], number)  # scanners never know one that cannot be used
             except BadPoint as error:
                 self.resources.append(())
@@ -117,6 +119,9 @@ class SpanTable:
         if len(parts) > kind % 2:
             attributes = self._read_attributes(parts[kind % 2 :], self.limits)
             texts = dict(attributes.values())
+        if redaction := self.limits.redaction:
+            name = redaction.text(SPAN_NAME, name)
+            texts = {attribute: redaction.text(attribute, text) for attribute, text in texts.items()}
         return shape_of(resource, _SPAN_KINDS[kind // 2], name, texts)
 
 

@@ -6,18 +6,25 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as _escape
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.demo.transitions import Check, Transition
+from pipeline.records.escaping import plain
 
 #: Members of an incident that are written out.
 FIRST_MEMBERS = 3
 _PLAIN_WIDTH = 100
 _PLAIN_EVERY_SECONDS = 10.0
+_MOST_CHARACTERS = 500
+
+
+def escape(text: object) -> str:
+    """Text from outside as rich may print it: neither rich nor the terminal obeys what is in it."""
+    return _escape(plain(text, _MOST_CHARACTERS))
 
 
 class Screen:
@@ -29,7 +36,10 @@ class Screen:
             self._console.width = _PLAIN_WIDTH
 
     def line(self, text: str = "", style: str | None = None) -> None:
-        self._console.print(escape(text), style=style, soft_wrap=not self._console.is_terminal)
+        told = text.removeprefix("\n")
+        if told != text:
+            self._console.print()
+        self._console.print(escape(told), style=style, soft_wrap=not self._console.is_terminal)
 
     def heading(self, text: str) -> None:
         self._console.print()
@@ -74,13 +84,15 @@ class Screen:
         return self._console.status(f"[dim]{escape(text)}[/]") if self._console.is_terminal else nullcontext()
 
     def listing(self, names: Iterable[str]) -> None:
-        self._console.print(Padding(Text(", ".join(names), style="dim"), (0, 2, 0, 6), expand=False))
+        self._console.print(Padding(Text(plain(", ".join(names)), style="dim"), (0, 2, 0, 6), expand=False))
 
     def opened(self, transition: Transition, after_seconds: float) -> None:
         """The incident of a disturbance: what deviates, by how much, since when."""
         body = transition.body
         colour = "red" if body["severity"] != "warning" else "yellow"
-        text = f"{after_seconds:5.1f} s  [bold {colour}]incident opened[/]: {body['severity']}, {_signals(body)}"
+        text = (
+            f"{after_seconds:5.1f} s  [bold {colour}]incident opened[/]: {escape(body['severity'])}, {_signals(body)}"
+        )
         self._console.print(text)
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
         for column in ("what deviates", "of"):
@@ -165,8 +177,8 @@ def _scale(signal: dict[str, Any]) -> tuple[float, str]:
     if signal["name"].endswith(".utilization"):
         return 100.0, "%"
     if signal["unit"].startswith("By"):
-        return 1e-6, signal["unit"].replace("By", "MB")
-    return 1.0, signal["unit"]
+        return 1e-6, escape(signal["unit"].replace("By", "MB"))
+    return 1.0, escape(signal["unit"])
 
 
 def _number(value: float | None, scale: float) -> str:

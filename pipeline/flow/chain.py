@@ -1,13 +1,33 @@
 """What every chain offers to the shard service and to replay."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from pipeline.records import Message, Output, Snapshot
 
+#: (short topic, partition) → number of the next record that a stage writes there. Readers take each number once.
+Numbers = Mapping[tuple[str, int], int]
+
 
 class UnreadableState(ValueError):
     """A checkpoint cannot be read by this version; the message says what to do."""
+
+
+def other_version(role: str, shard: str, version: str, reads: str) -> UnreadableState:
+    """The state of a shard (``topic/partition``) has another version than this worker reads."""
+    text = f"state of {shard} has version {version!r}; this worker reads {reads!r}. "
+    return UnreadableState(f"{text}Go on with the version of Calmstream that wrote it, or {begin_anew(role, shard)}")
+
+
+def damaged(role: str, shard: str, why: object) -> UnreadableState:
+    """The state of a shard has the right version, and is not what that version writes."""
+    return UnreadableState(f"state of {shard} is damaged: {why}; {begin_anew(role, shard)}")
+
+
+def begin_anew(role: str, shard: str) -> str:
+    """What to run where a shard's state cannot be used."""
+    partition = shard.rpartition("/")[2]
+    return f"begin anew with: calmstream state reset --role {role} --partition {partition}"
 
 
 class Chain(Protocol):
@@ -47,6 +67,18 @@ class Chain(Protocol):
 
     def restore(self, snapshot: Snapshot) -> None:
         """Become the state saved. Raises UnreadableState."""
+        ...
+
+    def heard(self) -> dict[str, int]:
+        """Up to which number we have what each source wrote, where that is known."""
+        ...
+
+    def numbers(self) -> Numbers:
+        """What was numbered so far."""
+        ...
+
+    def go_on_from(self, numbers: Numbers) -> None:
+        """Nothing was learnt yet, but this was written before: go on with these numbers."""
         ...
 
     def lost_history(self) -> None:

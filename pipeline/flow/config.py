@@ -33,6 +33,9 @@ class FlowConfig:
     line_partitions: int = 1
     ttl_us: int = 8 * 86_400 * US  # event time for which a signal of which nothing comes is remembered
     instance_ttl_us: int = 86_400 * US  # the same for a signal of one instance
+    #: Points that a score shard keeps while they wait for other sources. None for any number, where nobody can read
+    #: them again: a replay reads all sources together, by time.
+    most_held_rows: int | None = None
     trace_wait_us: int = 10 * US  # event time until a trace is taken as whole
     join_us: int = 60 * US
     resolve_us: int = 30 * US

@@ -1,17 +1,15 @@
-"""The correlate chain: anomalies of one ``calm.anomalies`` partition to incident transitions.
+"""The correlate chain: anomalies of one ``calm.anomalies`` partition to incident transitions and suppressions.
 
 Guarantee: anomalies are applied in event-time order once every shard that writes here has passed their time; what
-comes out depends on the log's contents alone. Checkpoints work as in the score chain.
+comes out depends on the log's contents alone. A checkpoint holds anomalies that wait as well.
 """
 
-from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
-from pipeline.codecs import anomaly_event, happening_event, incident_event, own_forms
-from pipeline.flow.chain import UnreadableState
+from pipeline.codecs import anomaly_event, happening_event, incident_event, own_forms, suppression_event
+from pipeline.flow.chain import Numbers, damaged, other_version
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
 from pipeline.incidents.evidence import CHANGES_US
@@ -29,10 +27,10 @@ from pipeline.records import (
     Produced,
     Snapshot,
 )
-from pipeline.signals.identity import entity_of
+from pipeline.signals.identity import entity_of, scope_partition
 from pipeline.windows.progress import Progress
 
-_VERSION = "correlate/3"
+_VERSION = "correlate/4"
 #: How long after it an incident may still ask for what happened before its onset.
 _REMEMBERED_US = 24 * CHANGES_US
 
@@ -48,12 +46,10 @@ class CorrelateChain:
         self._pending: dict[int, list[Anomaly]] = {}
         self._closed_us = NO_TIME
         self._offset = 0
-        self._waiting: deque[tuple[int, int, Any]] = deque()  # (step, offset, progress before)
 
     def apply(self, messages: Sequence[Message]) -> Output:
         out = Output()
         for message in messages:
-            before = self._progress.dump()
             self._offset = message.offset + 1
             if happening_event.is_happening(message.headers):
                 self._hear(message, out)
@@ -63,7 +59,7 @@ class CorrelateChain:
             except anomaly_event.BadEvent as error:
                 self._dead_letter(message, str(error), out)
                 continue
-            self._take(arrival, message.offset, before, out)
+            self._take(arrival, out)
             self._advance(out)
         return out
 
@@ -88,7 +84,7 @@ class CorrelateChain:
         entity = entity_of(what.entity, self._config.scope_attributes)
         return Happened(what, entity.scope, entity.workload, entity.instance)
 
-    def _take(self, arrival: anomaly_event.Arrival, offset: int, before: Any, out: Output) -> None:
+    def _take(self, arrival: anomaly_event.Arrival, out: Output) -> None:
         if not self._progress.accepts(arrival.source, arrival.start):
             out.count("notice", "gap")
             return
@@ -100,7 +96,6 @@ class CorrelateChain:
                 return
             if anomaly.step_us > self._closed_us:
                 self._pending.setdefault(anomaly.step_us, []).append(anomaly)
-                self._waiting.append((anomaly.step_us, offset, before))
         self._progress.advance(arrival.source, arrival.end, arrival.progress_us, idle=False)
 
     def _advance(self, out: Output) -> None:
@@ -115,14 +110,15 @@ class CorrelateChain:
         self._timers(watermark, out)
         self._closed_us = watermark
         self._grouping.evidence.forget(watermark - _REMEMBERED_US)
-        while self._waiting and self._waiting[0][0] <= watermark:
-            self._waiting.popleft()
 
     def _step(self, anomalies: Sequence[Anomaly], step_us: int, out: Output) -> None:
         self._emit(self._grouping.step(anomalies, step_us), out)
-        for reason, number in self._grouping.held_back.items():
-            out.count("notice", reason, number)
-        self._grouping.held_back.clear()
+        for suppression in self._grouping.suppressed:
+            out.count("notice", suppression.reason, suppression.anomaly.transition == "opened")
+            value, headers = suppression_event.encode(suppression)
+            key = suppression.anomaly.signal.scope.encode("utf-8", "replace")
+            out.records.append(Produced("suppressions", value, key, headers=headers))
+        self._grouping.suppressed.clear()
 
     def _timers(self, until_us: int, out: Output) -> None:
         while (due := self._grouping.next_deadline()) is not None and due <= until_us:
@@ -159,11 +155,10 @@ class CorrelateChain:
 
     def snapshot(self, *, full: bool) -> Snapshot:
         offset, progress = self._offset, self._progress.dump()
-        if self._waiting:
-            _, offset, progress = min(self._waiting, key=lambda held: held[1])
+        waiting = [anomaly_event.encode(one, "", 0)[0] for _, held in sorted(self._pending.items()) for one in held]
         budgets = self._grouping.budgets.dump(self._closed_us)
         evidence = [own_forms.form_of(happened.what) for happened in self._grouping.evidence]
-        head = msgspec.msgpack.encode([offset, progress, self._closed_us, budgets, evidence])
+        head = msgspec.msgpack.encode([offset, progress, self._closed_us, budgets, evidence, waiting])
         blocks = {f"incident/{key}": _pack(incident) for key, incident in self._grouping.open.items()}
         return Snapshot(_VERSION, offset, head, blocks, tuple(blocks), full=True)
 
@@ -172,17 +167,42 @@ class CorrelateChain:
 
     def restore(self, snapshot: Snapshot) -> None:
         if snapshot.version != _VERSION:
-            raise UnreadableState(
-                f"state of {self._name} has version {snapshot.version!r}; this worker reads {_VERSION!r}"
-            )
+            raise other_version("correlate", self._name, snapshot.version, _VERSION)
         try:
-            self._offset, progress, self._closed_us, budgets, packed = msgspec.msgpack.decode(snapshot.head)
+            self._offset, progress, self._closed_us, budgets, packed, waiting = msgspec.msgpack.decode(snapshot.head)
             self._progress.load(progress)
+            self._pending = {}
+            for anomaly in (anomaly_event.anomaly_of(msgspec.json.decode(each)) for each in waiting):
+                self._pending.setdefault(anomaly.step_us, []).append(anomaly)
             opened = [_unpack(snapshot.blocks[name]) for name in snapshot.names]
             evidence = [self._happened(own_forms.happening_of(kind, form)) for kind, form in packed]
             self._grouping = Grouping(self._config.join_us, self._config.resolve_us, opened, budgets, evidence)
         except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
-            raise UnreadableState(f"state of {self._name} is damaged: {error!r}") from error
+            raise damaged("correlate", self._name, repr(error)) from error
+
+    def heard(self) -> dict[str, int]:
+        return self._progress.heard()
+
+    def numbers(self) -> Numbers:
+        return {}
+
+    def go_on_from(self, numbers: Numbers) -> None:
+        """Incidents are not numbered: each has its revisions."""
+
+    def inherit(self, moved: int | None) -> None:
+        """Of the state of a shard that is divided keep what is of our scopes. ``moved``: the end of its log, where this
+        shard has a log of its own, that begins."""
+        kept = self._grouping
+        budgets = [saved for saved in kept.budgets.dump(self._closed_us) if self._owns(saved[0])]
+        opened = [incident for incident in kept.open.values() if self._owns(incident.scope)]
+        evidence = [happened for happened in kept.evidence if self._owns(happened.scope)]
+        self._grouping = Grouping(self._config.join_us, self._config.resolve_us, opened, budgets, evidence)
+        ours = {at: [each for each in held if self._owns(each.signal.scope)] for at, held in self._pending.items()}
+        self._pending = {at: held for at, held in ours.items() if held}
+        self._offset -= moved or 0
+
+    def _owns(self, scope: str) -> bool:
+        return scope_partition(scope, self._config.anomaly_partitions) == int(self._name.rpartition("/")[2])
 
     def lost_history(self) -> None:
         self._progress.lost_history()

@@ -6,6 +6,7 @@ Guarantee: what is written depends on the events and their order alone.
 import numpy as np
 
 from pipeline.codecs import signal_block
+from pipeline.flow.chain import Numbers
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.happenings import Happenings
 from pipeline.records import Change, Entity, Event, Kind, Produced, Signal, SignalBlock
@@ -57,6 +58,12 @@ class EventRows:
             )
             records.append(Produced("signals", signal_block.encode(block), partition=partition))
         return records
+
+    def numbers(self) -> Numbers:
+        return self._happenings.numbers()
+
+    def go_on_from(self, numbers: Numbers) -> None:
+        self._happenings.go_on_from(numbers)
 
     def dump(self) -> list[int]:
         return self._happenings.dump()

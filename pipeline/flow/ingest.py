@@ -1,6 +1,8 @@
 """The ingest chain of metrics: messages of one input partition to columnar blocks on ``calm.signals``.
 
-Guarantee: that of all input chains; besides, every row of a message for one output partition stands in one block.
+Guarantee: that of all input chains; besides, every row of a message for one output partition stands in one block, and
+no block is larger than a record may be: descriptions of signals may stand in blocks of their own before it, and a
+message of which a block would be too large is refused.
 """
 
 from collections.abc import Sequence
@@ -23,6 +25,8 @@ from pipeline.records import (
     Output,
     PointColumns,
     Produced,
+    Rejection,
+    Series,
     Signal,
     SignalBlock,
 )
@@ -31,6 +35,16 @@ from pipeline.signals.identity import entity_of, partition_of, signal_of, worklo
 from pipeline.signals.span_metrics import of_caller
 
 Array = npt.NDArray[Any]
+
+#: Of the rows that are held before blocks are cut, of descriptions in one block, and of the rows of one message.
+_FULL_BYTES = 2 * 2**20
+_MOST_DESCRIBED_BYTES = 2**20
+_MOST_MESSAGE_BYTES = 10 * 2**20
+#: What a row takes in a block, and a bucket of its histogram.
+_ROW_BYTES = 48
+_BUCKET_BYTES = 16
+#: What a description takes beside its texts.
+_DESCRIPTION_BYTES = 64
 
 #: Event time after which signals are described again.
 _DESCRIBE_AGAIN_US = 600 * US
@@ -44,9 +58,10 @@ class IngestChain(InputChain):
         self._codec = codec
         self._held: list[tuple[Array, ...]] = []  # (series, time_us, value, start_us, offset, late) per batch
         self._histograms: dict[int, Any] = {}
-        self._rows = 0
+        self._rows = self._bytes = 0
         self._has_start = False
         self._described_at_us = NO_TIME
+        self._told_us = NO_TIME  # the progress that the newest blocks told of
         self._forget_series()
 
     def _forget_series(self) -> None:
@@ -71,12 +86,13 @@ class IngestChain(InputChain):
         for reason, number in columns.dropped.items():
             out.count("drop", reason, number)
         self._check_times(columns, messages, out)
+        self._check_sizes(columns, messages)
         self._dead_letters(columns.rejections, messages, out)
         offsets = offsets_of(messages)
-        for _, last, rows in cuts(columns.message, len(messages)):
+        for _, last, rows in cuts(columns.message, len(messages), _most_rows(columns)):
             self._take(columns, rows, offsets, out)
             self._offset = int(offsets[last - 1]) + 1
-            if self._rows >= FULL_ROWS:
+            if self._rows >= FULL_ROWS or self._bytes >= _FULL_BYTES:
                 out.add(self.flush())
         if messages:
             self._idle = False
@@ -84,7 +100,7 @@ class IngestChain(InputChain):
 
     def _learn_series(self) -> None:
         """Work out the signal of each series that is new in the codec's table."""
-        new = [of_caller(series) for series in self._codec.table.take(len(self._signals))]
+        new = [self._named(series) for series in self._codec.table.take(len(self._signals))]
         if not new:
             return
         config = self._config
@@ -102,6 +118,11 @@ class IngestChain(InputChain):
         self._window_us = np.append(self._window_us, np.array(windows, np.int64))
         self._described = np.append(self._described, np.zeros(len(found), np.bool_))
 
+    def _named(self, series: Series) -> Series:
+        """A series as one of whom it is of: its attributes may get other names, which rules have a say on too."""
+        named = of_caller(series)
+        return series if named is series else self.redaction.series(named)
+
     def _check_times(self, columns: PointColumns, messages: Sequence[Message], out: Output) -> None:
         """Refuse points too far from their Kafka record's time; the rest stays."""
         wrong, claim = self._too_far(columns.message, columns.time_us, messages, columns.rejections, out)
@@ -109,6 +130,18 @@ class IngestChain(InputChain):
             _keep(columns, ~wrong)
             claim = claim[~wrong]
         self._claim = claim
+
+    def _check_sizes(self, columns: PointColumns, messages: Sequence[Message]) -> None:
+        """Refuse messages whose rows would not fit into a block; the rest stays."""
+        if _bytes_of(columns) <= _MOST_MESSAGE_BYTES:
+            return
+        sizes = np.bincount(columns.message, _row_bytes(columns), minlength=len(messages))
+        refused = np.flatnonzero(sizes > _MOST_MESSAGE_BYTES)
+        text = f"its points would take more than {_MOST_MESSAGE_BYTES >> 20} MiB; send fewer of them in a message"
+        columns.rejections.extend(Rejection(number, "too_large", text) for number in refused.tolist())
+        if (wrong := np.isin(columns.message, refused)).any():
+            self._claim = self._claim[~wrong]
+            _keep(columns, ~wrong)
 
     def _take(self, columns: PointColumns, rows: slice, offsets: Array, out: Output) -> None:
         """Hold the rows of some whole messages, and mark those that came after their window."""
@@ -123,11 +156,13 @@ class IngestChain(InputChain):
         for i, point in columns.histograms.items():
             if rows.start <= i < rows.stop:
                 self._histograms[self._rows + i - rows.start] = _rescaled(point, float(factor[i - rows.start]))
+                self._bytes += _BUCKET_BYTES * point.bounds.size
                 factor[i - rows.start] = 1.0  # its value is a count
         if (factor != 1.0).any():
             value = value * factor
         self._held.append((series, time_us, value, start_us, offsets[message], late))
         self._rows += series.size
+        self._bytes += _ROW_BYTES * series.size
         out.count("points", "", int(series.size))
 
     # -- out -----------------------------------------------------------------------------------------------------
@@ -145,8 +180,10 @@ class IngestChain(InputChain):
         for partition in range(self._config.signal_partitions):
             rows = np.flatnonzero(target == partition)
             block = self._block([column[rows] for column in columns], rows, self._news_of(partition))
-            out.records.append(Produced("signals", signal_block.encode(block), partition=partition))
-        self._held, self._histograms, self._rows, self._has_start = [], {}, 0, False
+            for part in _parts(block, self._told_us):
+                out.records.append(Produced("signals", signal_block.encode(part), partition=partition))
+        self._told_us = self._progress_us
+        self._held, self._histograms, self._rows, self._bytes, self._has_start = [], {}, 0, 0, False
         self._covered = self._offset
         return out
 
@@ -201,6 +238,46 @@ class IngestChain(InputChain):
         place = np.empty(len(self._signals), np.uint32)
         place[distinct] = np.arange(distinct.size, dtype=np.uint32)
         return distinct, place[series]
+
+
+def _parts(block: SignalBlock, told_us: int) -> list[SignalBlock]:
+    """A block, and before it others that hold nothing but descriptions, where there are very many. Those bring nobody
+    further: what they say of the progress was said before."""
+    parts, first, size = [], 0, 0
+    for at, signal in enumerate(block.described):
+        texts = (signal.name, signal.unit, signal.scope, signal.workload, signal.instance, *sum(signal.attributes, ()))
+        size += _DESCRIPTION_BYTES + sum(map(len, map(str.encode, texts)))
+        if size > _MOST_DESCRIBED_BYTES:
+            parts.append(block.described[first:at])
+            first, size = at, 0
+    if not parts:
+        return [block]
+    rows = {name: getattr(block, name)[:0] for name in ("ids", "signal", "time_us", "value", "offset")}
+    nothing: dict[str, Any] = {"late": None, "start_us": None, "histograms": {}, "entities": (), **rows}
+    before = replace(block, end=block.start, progress_us=told_us, idle=False, **nothing)
+    return [*(replace(before, described=part) for part in parts), replace(block, described=block.described[first:])]
+
+
+def _bytes_of(columns: PointColumns) -> int:
+    """About what all rows take in blocks."""
+    buckets = sum(point.bounds.size for point in columns.histograms.values())
+    return _ROW_BYTES * columns.message.size + _BUCKET_BYTES * buckets
+
+
+def _row_bytes(columns: PointColumns) -> Array:
+    """The same for each row."""
+    sizes = np.full(columns.message.size, float(_ROW_BYTES))
+    for row, point in columns.histograms.items():
+        sizes[row] += _BUCKET_BYTES * point.bounds.size
+    return sizes
+
+
+def _most_rows(columns: PointColumns) -> int:
+    """Rows after which blocks are cut: fewer, where they are large."""
+    if not columns.histograms:
+        return FULL_ROWS
+    largest = max(point.bounds.size for point in columns.histograms.values())
+    return min(FULL_ROWS, max(_FULL_BYTES // (_ROW_BYTES + _BUCKET_BYTES * largest), 1))
 
 
 def _rescaled(point: HistogramPoint, factor: float) -> HistogramPoint:

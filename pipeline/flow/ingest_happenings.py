@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from pipeline.flow.chain import Numbers
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.event_rows import EventRows
 from pipeline.flow.input_chain import InputChain, offsets_of
@@ -58,6 +59,7 @@ class HappeningIngestChain(InputChain):
         return out
 
     def _take(self, happening: Event | Change, offset: int) -> Produced:
+        happening = self.redaction.happening(happening, self._config.limits.max_attribute_bytes)
         entity = entity_of(happening.entity, self._config.scope_attributes)
         if isinstance(happening, Event):
             return self._events.add(happening, entity, offset)
@@ -74,8 +76,14 @@ class HappeningIngestChain(InputChain):
         return self._with(super().snapshot(full=full), self._events.dump())
 
     def restore(self, snapshot: Snapshot) -> None:
-        self._events.load(self._without(snapshot))
         super().restore(snapshot)
+        self._events.load(self._without(snapshot))
+
+    def numbers(self) -> Numbers:
+        return self._events.numbers()
+
+    def go_on_from(self, numbers: Numbers) -> None:
+        self._events.go_on_from(numbers)
 
 
 def _time(happening: Event | Change) -> int:

@@ -1,6 +1,7 @@
 """The ingest chain of logs: messages of one input partition to blocks of lines on ``calm.logs``, by workload.
 
-Guarantee: that of all input chains; besides, all lines of a message for one output partition stand in one block. Log
+Guarantee: that of all input chains; besides, all lines of a message for one output partition stand in one block, and a
+message of which a block would be larger than a record may be is refused. Log
 records that are events of an entity (of Kubernetes, say) become events.
 """
 
@@ -12,13 +13,21 @@ import numpy.typing as npt
 
 from pipeline.codecs import line_block
 from pipeline.codecs.registry import LineCodec
+from pipeline.flow.chain import Numbers
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.event_rows import EventRows
 from pipeline.flow.input_chain import FULL_ROWS, InputChain, cuts, offsets_of
-from pipeline.records import Entity, Kind, LineBlock, LineColumns, Message, Output, Produced, Snapshot
+from pipeline.records import Entity, Kind, LineBlock, LineColumns, Message, Output, Produced, Rejection, Snapshot
 from pipeline.signals.identity import entity_of, workload_partition
 
 Array = npt.NDArray[Any]
+
+#: Of the lines that are held before blocks are cut, and of the lines of one message.
+_FULL_BYTES = 2**20
+_MOST_MESSAGE_BYTES = 10 * 2**20
+#: What a line takes in a block beside its text, and a character of it at most.
+_LINE_BYTES = 80
+_CHARACTER_BYTES = 4
 
 
 class LineIngestChain(InputChain):
@@ -33,7 +42,7 @@ class LineIngestChain(InputChain):
         self._entities: list[Entity] = []  # by number of the codec's resource
         self._out: Array = np.zeros(0, np.int64)
         self._held: list[tuple[LineColumns, slice, Array, Array]] = []  # columns, rows, offset and late by row
-        self._rows = 0
+        self._rows = self._bytes = 0
 
     def apply(self, messages: Sequence[Message]) -> Output:
         out = Output()
@@ -49,18 +58,23 @@ class LineIngestChain(InputChain):
         if wrong.any():
             _keep(columns, ~wrong)
             claim = claim[~wrong]
+        claim = _fitting(columns, claim, len(messages))
         self._dead_letters(columns.rejections, messages, out)
         offsets = offsets_of(messages)
-        for number, resource, event in columns.events:
+        for number, resource, found in columns.events:
+            event = self.redaction.happening(found, self._config.limits.max_attribute_bytes)
             out.records.append(self._events.add(event, self._entities[resource], int(offsets[number])))
-        for _, last, rows in cuts(columns.message, len(messages)):
+        sizes = np.array([len(body) for body in columns.body], np.int64) + _LINE_BYTES
+        most_rows = min(FULL_ROWS, max(_FULL_BYTES // int(sizes.max(initial=1)), 1))
+        for _, last, rows in cuts(columns.message, len(messages), most_rows):
             if rows.stop > rows.start:
                 message, time_us = columns.message[rows], columns.time_us[rows]
                 late = self._lateness(claim[rows], message, time_us, self._window_us, out)
                 self._held.append((columns, rows, offsets[message], late))
                 self._rows += message.size
+                self._bytes += int(sizes[rows].sum())
             self._offset = int(offsets[last - 1]) + 1
-            if self._rows >= FULL_ROWS:
+            if self._rows >= FULL_ROWS or self._bytes >= _FULL_BYTES:
                 out.add(self.flush())
         out.count("lines", "", columns.message.size)
         if messages:
@@ -80,7 +94,7 @@ class LineIngestChain(InputChain):
         for partition in range(self._config.line_partitions):
             out.records.append(Produced("logs", line_block.encode(self._block(partition)), partition=partition))
         out.records += self._events.blocks(self._covered, self._offset, self._progress_us, idle=self._idle)
-        self._held, self._rows = [], 0
+        self._held, self._rows, self._bytes = [], 0, 0
         self._covered = self._offset
         return out
 
@@ -117,8 +131,28 @@ class LineIngestChain(InputChain):
         return self._with(super().snapshot(full=full), self._events.dump())
 
     def restore(self, snapshot: Snapshot) -> None:
-        self._events.load(self._without(snapshot))
         super().restore(snapshot)
+        self._events.load(self._without(snapshot))
+
+    def numbers(self) -> Numbers:
+        return self._events.numbers()
+
+    def go_on_from(self, numbers: Numbers) -> None:
+        self._events.go_on_from(numbers)
+
+
+def _fitting(columns: LineColumns, claim: Array, messages: int) -> Array:
+    """Refuse messages whose lines would not fit into a block; the claims of the lines that stay."""
+    if _CHARACTER_BYTES * sum(map(len, columns.body)) + _LINE_BYTES * len(columns.body) <= _MOST_MESSAGE_BYTES:
+        return claim
+    sizes = [len(body.encode("utf-8", "replace")) + _LINE_BYTES for body in columns.body]
+    refused = np.flatnonzero(np.bincount(columns.message, sizes, minlength=messages) > _MOST_MESSAGE_BYTES)
+    text = f"its lines would take more than {_MOST_MESSAGE_BYTES >> 20} MiB; send fewer of them in a message"
+    columns.rejections.extend(Rejection(number, "too_large", text) for number in refused.tolist())
+    wrong = np.isin(columns.message, refused)
+    if wrong.any():
+        _keep(columns, ~wrong)
+    return claim[~wrong]
 
 
 def _keep(columns: LineColumns, mask: Array) -> None:

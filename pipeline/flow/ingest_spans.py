@@ -81,7 +81,7 @@ class SpanIngestChain(InputChain):
             {name: np.concatenate([held[name] for held in self._held]) for name in self._held[0]} if self._held else {}
         )
         partitions = self._config.span_partitions
-        target = _partition(rows["trace"], partitions) if rows else np.empty(0, np.int64)
+        target = partition_of_trace(rows["trace"], partitions) if rows else np.empty(0, np.int64)
         for partition in range(partitions):
             inside = target == partition
             block = self._block({name: column[inside] for name, column in rows.items()})
@@ -125,7 +125,7 @@ _NO_ROWS: dict[str, Array] = {
 }
 
 
-def _partition(trace: Array, partitions: int) -> Array:
+def partition_of_trace(trace: Array, partitions: int) -> Array:
     """The partition of each trace: by all 16 bytes of its id, which need not be random."""
     mixed = (trace[:, 0] ^ (trace[:, 1] * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xC2B2AE3D27D4EB4F)
     return ((mixed >> np.uint64(33)) % np.uint64(partitions)).astype(np.int64)

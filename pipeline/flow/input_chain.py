@@ -1,8 +1,8 @@
 """What all ingest chains do with the messages of one input partition: times, lateness, dead letters, offsets, state.
 
 Guarantee: what a message becomes depends on the message, the configuration and the greatest event time before it in its
-partition, and on nothing else; what cannot be used goes whole to ``calm.dead-letter`` with its reason. That greatest
-event time is kept in the checkpoint, so that lateness is the same after a restart.
+partition, and on nothing else; what cannot be used goes to ``calm.dead-letter`` with its reason, whole but for what is
+redacted. That greatest event time is kept in the checkpoint, so that lateness is the same after a restart.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.flow.chain import UnreadableState
+from pipeline.flow.chain import Numbers, damaged, other_version
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
 from pipeline.records import NO_TIME, US, Message, Output, Rejection, Snapshot, record_time_us, window_end
@@ -33,6 +33,7 @@ class InputChain:
         self._source = source
         self._topic, _, self._partition = source.rpartition("/")
         self._config = config
+        self.redaction = config.limits.redaction
         self._offset = 0  # messages below it are taken
         self._covered = 0  # blocks say that messages below it are covered
         self._progress_us = NO_TIME
@@ -85,8 +86,9 @@ class InputChain:
         for number, found in sorted(reasons.items()):
             found.sort(key=lambda rejection: rejection.reason)
             reason = ",".join(rejection.reason for rejection in found)
-            detail = "; ".join(rejection.detail for rejection in found)
-            out.records.append(dead_letter(messages[number], self._topic, self._partition, reason, detail))
+            detail = "; ".join(self.redaction.detail(rejection.detail) for rejection in found)
+            letter = dead_letter(messages[number], self._topic, self._partition, reason, detail, self.redaction)
+            out.records.append(letter)
 
     def _news(self, *, idle: bool) -> bool:
         """Is there anything to say that was not said, with no rows to let out?"""
@@ -112,13 +114,11 @@ class InputChain:
 
     def restore(self, snapshot: Snapshot) -> None:
         if snapshot.version != _VERSION:
-            raise UnreadableState(
-                f"state of {self._source} has version {snapshot.version!r}; this worker reads {_VERSION!r}"
-            )
+            raise other_version("ingest", self._source, snapshot.version, _VERSION)
         try:
             self._offset, self._progress_us = msgspec.msgpack.decode(snapshot.head, type=tuple[int, int])
         except msgspec.MsgspecError as error:
-            raise UnreadableState(f"state of {self._source} is damaged: {error!r}") from error
+            raise damaged("ingest", self._source, repr(error)) from error
         self._covered = self._offset
 
     @staticmethod
@@ -126,13 +126,21 @@ class InputChain:
         """A snapshot with more state of a chain."""
         return replace(snapshot, blocks={"more": msgspec.msgpack.encode(more)}, names=("more",))
 
-    @staticmethod
-    def _without(snapshot: Snapshot) -> Any:
+    def _without(self, snapshot: Snapshot) -> Any:
         """The ``more`` of a snapshot. Raises UnreadableState."""
         try:
             return msgspec.msgpack.decode(snapshot.blocks["more"])
         except (KeyError, msgspec.MsgspecError) as error:
-            raise UnreadableState(f"a state of {snapshot.version} is damaged: {error!r}") from error
+            raise damaged("ingest", self._source, repr(error)) from error
+
+    def heard(self) -> dict[str, int]:
+        return {}  # producers number nothing
+
+    def numbers(self) -> Numbers:
+        return {}
+
+    def go_on_from(self, numbers: Numbers) -> None:
+        """Blocks are numbered by the offsets of the input."""
 
     def lost_history(self) -> None:
         """Blocks go on saying that they cover everything from the last one on: the lost messages are gone for good."""
@@ -148,19 +156,19 @@ def offsets_of(messages: Sequence[Message]) -> Array:
     return np.array([message.offset for message in messages], np.int64)
 
 
-def cuts(message: Array, messages: int) -> list[tuple[int, int, slice]]:
-    """Cut a batch into runs of whole messages with about FULL_ROWS rows: (first message, end message, rows)."""
+def cuts(message: Array, messages: int, most_rows: int = FULL_ROWS) -> list[tuple[int, int, slice]]:
+    """Cut a batch into runs of whole messages with about ``most_rows`` rows: (first message, end message, rows)."""
     if not messages:
         return []
-    if message.size <= FULL_ROWS:
+    if message.size <= most_rows:
         return [(0, messages, slice(0, message.size))]
     found = []
     first = row = 0
     while first < messages:
-        if row + FULL_ROWS >= message.size:
+        if row + most_rows >= message.size:
             last, end = messages, message.size
         else:
-            last = max(int(message[row + FULL_ROWS]), first + 1)
+            last = max(int(message[row + most_rows]), first + 1)
             end = int(np.searchsorted(message, last))
         found.append((first, last, slice(row, end)))
         first, row = last, end

@@ -127,6 +127,10 @@ class Intake:
         while self._waiting and self._waiting[0][0] <= self.closed_us:
             self._waiting.popleft()
 
+    def heard(self) -> dict[str, int]:
+        """Numbers of each source below this are applied, where that is known."""
+        return self._progress.heard()
+
     def lost_history(self) -> None:
         """The log was cut off below our place."""
         self._progress.lost_history()
@@ -137,6 +141,17 @@ class Intake:
             _, offset, progress = self._waiting[0]
             return offset, progress
         return self._offset, self._progress.dump()
+
+    def rewind(self) -> int:
+        """Go back to the place from which to read again; which offset it is."""
+        offset, progress = self.place()
+        self._waiting.clear()
+        self.restore(offset, progress, self.closed_us)
+        return offset
+
+    def move(self, by: int) -> None:
+        """The log was given other offsets; nothing waits yet."""
+        self._offset += by
 
     def restore(self, offset: int, progress: list[Any], closed_us: int) -> None:
         self._offset, self.closed_us = offset, closed_us

@@ -11,7 +11,7 @@ from typing import ClassVar, Generic, TypeVar
 import msgspec
 
 from pipeline.codecs import columns
-from pipeline.flow.chain import UnreadableState
+from pipeline.flow.chain import Numbers, damaged, other_version
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
 from pipeline.flow.intake import Block, Intake
@@ -25,6 +25,7 @@ class JoinChain(ABC, Generic[B]):
     """``name`` is ``spans/<partition>`` or ``logs/<partition>``; ``decode`` raises columns.DamagedFrame; ``window_us``
     is the length of the windows in which is counted."""
 
+    ROLE: ClassVar[str]
     VERSION: ClassVar[str]  # of the state
 
     def __init__(
@@ -74,18 +75,32 @@ class JoinChain(ABC, Generic[B]):
     def saved(self) -> None:
         """Nothing to remember: the state is always saved whole."""
 
+    def heard(self) -> dict[str, int]:
+        return self._intake.heard()
+
+    def numbers(self) -> Numbers:
+        return {("signals", 0): self._made.number}  # the same in all partitions
+
+    def go_on_from(self, numbers: Numbers) -> None:
+        self._made.go_on_from(max((number for (topic, _), number in numbers.items() if topic == "signals"), default=0))
+
+    def inherit(self, moved: int | None) -> None:
+        """Of the state of a shard that is divided keep what is ours. ``moved``: the end of its log, where this shard
+        has a log of its own, that begins."""
+        if moved is not None:
+            self.go_on_from({})
+            self._intake.move(-moved)
+
     def lost_history(self) -> None:
         self._intake.lost_history()
 
     def restore(self, snapshot: Snapshot) -> None:
         if snapshot.version != self.VERSION:
-            raise UnreadableState(
-                f"state of {self._name} has version {snapshot.version!r}; this worker reads {self.VERSION!r}"
-            )
+            raise other_version(self.ROLE, self._name, snapshot.version, self.VERSION)
         try:
             self._load(snapshot)
         except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
-            raise UnreadableState(f"state of {self._name} is damaged: {error!r}") from error
+            raise damaged(self.ROLE, self._name, repr(error)) from error
 
     @abstractmethod
     def _load(self, snapshot: Snapshot) -> None:

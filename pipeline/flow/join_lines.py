@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.codecs import line_block
+from pipeline.flow.chain import Numbers
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.join_chain import JoinChain
 from pipeline.flow.templates import Templates
 from pipeline.records import NO_TIME, Entity, Kind, LineBlock, Output, Snapshot
+from pipeline.signals.identity import workload_partition
 
 Array = npt.NDArray[Any]
 
@@ -37,11 +39,13 @@ class _Lines:
 class LineJoinChain(JoinChain[LineBlock]):
     """The shard of partition ``partition`` of ``calm.logs``."""
 
+    ROLE = "join-logs"
     VERSION = "join-lines/1"
 
     def __init__(self, partition: int, config: FlowConfig) -> None:
         window_us = config.window_of(Kind.DELTA)
         super().__init__(f"logs/{partition}", line_block.decode, config.line_sources, window_us, config)
+        self._partitions = config.line_partitions
         self._templates = Templates(self._name, config.anomaly_partitions)
         self._held: dict[int, list[_Lines]] = {}  # window end → lines of blocks
         self._entities: dict[Entity, int] = {}
@@ -123,6 +127,22 @@ class LineJoinChain(JoinChain[LineBlock]):
     def gauges(self) -> dict[str, float]:
         waiting = sum(len(lines.body) for held in self._held.values() for lines in held)
         return {"pending_rows": waiting, "templates": len(self._templates)}
+
+    def numbers(self) -> Numbers:
+        return {**super().numbers(), **self._templates.numbers()}
+
+    def go_on_from(self, numbers: Numbers) -> None:
+        super().go_on_from(numbers)
+        self._templates.go_on_from(numbers)
+
+    def inherit(self, moved: int | None) -> None:
+        super().inherit(moved)
+        self._made.keep(lambda signal: self.owns(signal.scope, signal.workload))
+        self._templates.keep(self.owns)
+
+    def owns(self, scope: str, workload: str) -> bool:
+        """Do lines of this workload come to this shard?"""
+        return workload_partition(scope, workload, self._partitions) == int(self._name.rpartition("/")[2])
 
     def snapshot(self, *, full: bool) -> Snapshot:
         offset, progress = self._intake.place()

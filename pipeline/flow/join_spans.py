@@ -48,6 +48,7 @@ _Key = tuple[str, str, str, EdgeKind]
 class SpanJoinChain(JoinChain[SpanBlock]):
     """The shard of partition ``partition`` of ``calm.spans``."""
 
+    ROLE = "join-spans"
     VERSION = "join-spans/1"
 
     def __init__(self, partition: int, config: FlowConfig) -> None:
@@ -241,6 +242,13 @@ class SpanJoinChain(JoinChain[SpanBlock]):
     def edges(self) -> list[Edge]:
         """The calls that this shard knows, in order of their keys."""
         return [edge for _, edge in sorted(self._edges.items())]
+
+    def inherit(self, moved: int | None) -> None:
+        """A new shard tells of the calls that it sees itself; names of operations and peers it knows."""
+        super().inherit(moved)
+        if moved is not None:
+            self._made.keep(lambda _: False)
+            self._edges, self._edge_told = {}, {}
 
     def snapshot(self, *, full: bool) -> Snapshot:
         offset, progress = self._intake.place()

@@ -5,7 +5,7 @@ window until it was quiet for QUIET_WINDOWS: a count of nothing is 0, and not a 
 so many names are told apart; those that come after are called OTHER until one of the known was not seen for long.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,19 @@ class MadeSignals:
 
     def _write(self, signal: Signal, value: float | HistogramPoint, end_us: int) -> None:
         self._writer.add(signal, end_us - 1 - self._shard, value, end_us - self._window_us)
+
+    def keep(self, wanted: Callable[[Signal], bool]) -> None:
+        """Forget the other signals, and tell no zeros of them."""
+        self._known = {number: known for number, known in self._known.items() if wanted(known.signal)}
+
+    @property
+    def number(self) -> int:
+        """That of the next message."""
+        return self._writer.number
+
+    def go_on_from(self, number: int) -> None:
+        """The next message has this number."""
+        self._writer.number = number
 
     def dump(self) -> list[Any]:
         known = sorted(self._known.values(), key=lambda each: each.signal.id)

@@ -5,6 +5,9 @@ The state is two parts: what follows from the log up to a place (progress of the
 windows closed so far. A checkpoint holds the second (and what was heard of policies) as it is and the first as it was
 before the oldest block that still waits for the watermark; reading on from there brings back what was waiting, and rows
 of windows that are closed already are passed over, as are policies heard before.
+
+The rows that wait are bounded. When a source is far behind the others, rows of the latest windows are let go; as soon
+as the watermark has passed all that is left, the log is read again from the place that a checkpoint would name.
 """
 
 import logging
@@ -28,10 +31,11 @@ from pipeline.codecs import (
 )
 from pipeline.flow import known_signals
 from pipeline.flow.absences import Absences
-from pipeline.flow.chain import UnreadableState
+from pipeline.flow.chain import Numbers, damaged, other_version
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
 from pipeline.flow.distributions import Distributions
+from pipeline.flow.happenings import grown
 from pipeline.flow.intake import Intake
 from pipeline.flow.known_signals import KnownSignals
 from pipeline.policies import LivePolicies, PolicyTable
@@ -79,7 +83,7 @@ class ScoreChain:
         self._known = KnownSignals(self._scorer, config)
         self._distributions = Distributions(self._scorer, self._known)
         self._intake = Intake(config.sources, config.lateness_us, punctual=config.join_shards())
-        self._pending = Pending()
+        self._pending = Pending(config.most_held_rows)
         self._absences = Absences(self._scorer.table, self._intake)
         self._workloads = Workloads()
         self._sent = [0] * config.anomaly_partitions  # anomalies written, by partition
@@ -106,9 +110,19 @@ class ScoreChain:
                 self._describe(block.described, message, out)
             self._take(block, out)
             self._close(out)
+            if self._at_horizon():
+                self._read = max(self._read, message.offset + 1)
+                out.reread_from = self._intake.rewind()
+                self._pending.clear()
+                out.count("notice", "read_again")
+                return out
         if messages:
             self._read = max(self._read, messages[-1].offset + 1)
         return out
+
+    def _at_horizon(self) -> bool:
+        """Are all windows closed of which all rows are here?"""
+        return self._pending.horizon_us is not None and self._intake.closed_us >= self._pending.horizon_us
 
     def _hear(self, message: Message, out: Output) -> None:
         """A control record: the policies in it count from the next window end on, or from their own time."""
@@ -124,7 +138,9 @@ class ScoreChain:
         for entity in block.entities:
             self._see(entity, block.progress_us, out)
         if self._intake.accepts(block, out):
-            self._intake.took(block, self._hold(block, out) if block.rows else NO_TIME)
+            whole = self._pending.whole  # else the place to read again from is an earlier one
+            held_us = self._hold(block, out) if block.rows else NO_TIME
+            self._intake.took(block, held_us if whole else NO_TIME)
 
     def _see(self, entity: Entity, at_us: int, out: Output) -> None:
         """Somebody sends telemetry: where from, and is it a new version?"""
@@ -162,8 +178,10 @@ class ScoreChain:
     # -- windows -------------------------------------------------------------------------------------------------
 
     def _close(self, out: Output) -> None:
-        """Close every window that the watermark has passed, in event-time order."""
+        """Close every window that the watermark has passed and of which nothing was let go, in event-time order."""
         watermark = self._intake.watermark_us
+        if self._pending.horizon_us is not None:
+            watermark = min(watermark, self._pending.horizon_us)
         if watermark <= self._intake.closed_us:
             return
         for end_us in self._absences.ends(self._pending.due(watermark), watermark):
@@ -171,6 +189,9 @@ class ScoreChain:
             self._score(self._pending.close(end_us), out)
         self._pass_time(watermark, out)
         self._intake.closed(watermark)
+        if self._at_horizon() and self._pending.whole:
+            self._pending.clear()
+            self._close(out)
 
     def _pass_time(self, until_us: int, out: Output) -> None:
         """Up to this event time new policies come into force, silent episodes end, and idle signals are forgotten, each
@@ -226,7 +247,8 @@ class ScoreChain:
         block, anomalies = self._scorer.step(window.end_us, row, start_us, time_us, value, count)
         out.count("windows", "", row.size)
         partition = int(self._name.rpartition("/")[2])
-        out.records.append(Produced("scores", score_block.encode(block), partition=partition))
+        for part in score_block.parts(block):
+            out.records.append(Produced("scores", score_block.encode(part), partition=partition))
         self._emit(anomalies, out)
 
     def _counts(self, points: rates.SortedPoints, end_us: int) -> list[rates.WindowValues]:
@@ -333,13 +355,11 @@ class ScoreChain:
 
     def restore(self, snapshot: Snapshot) -> None:
         if snapshot.version != self._version:
-            raise UnreadableState(
-                f"state of {self._name} has version {snapshot.version!r}; this worker reads {self._version!r}. "
-                "Run the version that wrote it, or delete the records of the state topic to start learning anew"
-            )
+            raise other_version("score", self._name, snapshot.version, self._version)
         try:
             head = msgspec.msgpack.decode(snapshot.head)
-            offset, progress, closed_us, self._sent, self._read, self._known.tick_us, policies = head
+            offset, progress, closed_us, sent, self._read, self._known.tick_us, policies = head
+            self._sent = grown(sent, len(self._sent))
             self._intake.restore(offset, progress, closed_us)
             self._policies.load(policies)
             parts = [name for name in snapshot.names if name.startswith("signals/")]
@@ -354,7 +374,16 @@ class ScoreChain:
             if "distributions" in snapshot.names:
                 self._distributions.load(snapshot.blocks["distributions"])
         except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
-            raise UnreadableState(f"state of {self._name} is damaged: {error!r}") from error
+            raise damaged("score", self._name, repr(error)) from error
+
+    def heard(self) -> dict[str, int]:
+        return self._intake.heard()
+
+    def numbers(self) -> Numbers:
+        return {("anomalies", partition): number for partition, number in enumerate(self._sent)}
+
+    def go_on_from(self, numbers: Numbers) -> None:
+        self._sent = [numbers.get(("anomalies", partition), 0) for partition in range(len(self._sent))]
 
     def lost_history(self) -> None:
         self._intake.lost_history()

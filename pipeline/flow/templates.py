@@ -4,7 +4,7 @@ Guarantee: the order of lines alone decides everything. State holds the miner, e
 sends lines, so that the new lines of a new workload are told from those of an old one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.codecs import columns, template_event
+from pipeline.flow.chain import Numbers
 from pipeline.flow.happenings import Happenings
 from pipeline.records import US, Entity, Event, Kind, LogTemplate, Output, Produced, Signal
 from pipeline.signals.examples import Reservoir
@@ -167,6 +168,22 @@ class Templates:
         return records
 
     # -- state ---------------------------------------------------------------------------------------------------
+
+    def keep(self, wanted: Callable[[str, str], bool]) -> None:
+        """Forget workloads (scope, name) that somebody else has now, and tell nobody."""
+        gone = {known.workload for known in self._known.values() if not wanted(known.told.scope, known.told.workload)}
+        self._workloads = {n: one for n, one in self._workloads.items() if wanted(one.scope, one.name)}
+        for number in [number for number, known in self._known.items() if known.workload in gone]:
+            del self._known[number]
+            self._examples.forget(number)
+        self._miner.forget(gone)
+
+    def numbers(self) -> Numbers:
+        return self._happenings.numbers()
+
+    def go_on_from(self, numbers: Numbers) -> None:
+        """Nothing was learnt, but events were told before."""
+        self._happenings.go_on_from(numbers)
 
     def dump(self) -> dict[str, bytes]:
         """Blocks of a checkpoint."""

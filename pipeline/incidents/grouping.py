@@ -2,16 +2,16 @@
 
 Guarantee: what comes out depends only on the anomalies in event-time order; timers fire at their exact event time, no
 matter how far the watermark jumps. Ids are made from the first member; every member says by what it joined. An anomaly
-that was filtered out as a false one, or whose owner's budget is spent, joins an incident but starts none.
+that was filtered out as a false one, or whose owner's budget is spent, joins an incident but starts none, and that is
+told.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.incidents.evidence import Evidence
 from pipeline.incidents.owner_budget import OwnerBudget, Saved
-from pipeline.records import US, Anomaly, Happened, Incident, Member
+from pipeline.records import US, Anomaly, Happened, Incident, Member, Suppression
 
 #: Members written out in an event; all are counted.
 MEMBERS_SHOWN = 50
@@ -52,7 +52,8 @@ class Open:
 class Grouping:
     """Open incidents of a shard. ``join_us``: how far onsets may lie apart; ``resolve_us``: quiet before the end.
 
-    ``held_back`` counts anomalies that would have started an incident and did not, by reason.
+    ``suppressed`` are transitions of anomalies that would have started an incident and did not, in their order; whoever
+    takes them clears it.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Grouping:
         evidence: Iterable[Happened] = (),
     ) -> None:
         self.evidence = Evidence(evidence)
-        self.held_back: Counter[str] = Counter()
+        self.suppressed: list[Suppression] = []
         self.budgets = OwnerBudget(budgets)
         self._join_us = join_us
         self._resolve_us = resolve_us
@@ -108,8 +109,8 @@ class Grouping:
         if anomaly.transition == "ended":
             return None
         incident, why = self._find(anomaly)
-        if incident is None and (reason := self._must_not_start(anomaly, now_us)):
-            self.held_back[reason] += anomaly.transition == "opened"
+        if incident is None and (suppression := self._must_not_start(anomaly, now_us)) is not None:
+            self.suppressed.append(suppression)
             return None
         if incident is None:
             incident, why = Open(_incident_id(anomaly), anomaly.signal.scope, now_us), "first member"
@@ -118,14 +119,16 @@ class Grouping:
         self._of[anomaly.id] = incident.id
         return incident
 
-    def _must_not_start(self, anomaly: Anomaly, now_us: int) -> str | None:
+    def _must_not_start(self, anomaly: Anomaly, now_us: int) -> Suppression | None:
         """Why this anomaly starts no incident; None if it may. What a budget allows is spent."""
         if not anomaly.discovered:
-            return "false_discovery"
+            return Suppression(anomaly, "false_discovery", now_us)
         if anomaly.owner_budget is None:
             return None
-        may = self.budgets.take(anomaly.signal.scope, anomaly.owner or "", anomaly.owner_budget, now_us)
-        return None if may else "owner_budget"
+        scope, owner = anomaly.signal.scope, anomaly.owner or ""
+        if self.budgets.take(scope, owner, anomaly.owner_budget, now_us):
+            return None
+        return Suppression(anomaly, "owner_budget", now_us, self.budgets.used(scope, owner, now_us))
 
     def _find(self, anomaly: Anomaly) -> tuple[Open | None, str]:
         near = [

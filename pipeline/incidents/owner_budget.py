@@ -36,11 +36,15 @@ class OwnerBudget:
 
     def take(self, scope: str, owner: str, budget: float, now_us: int) -> bool:
         """May one more start? If so it is spent."""
-        bucket = self._buckets.get((scope, owner))
-        spent = bucket.left_at(now_us) if bucket is not None else 0.0
+        spent = self.used(scope, owner, now_us)
         may = spent + 1 <= max(1.0, budget) + 1e-9
         self._buckets[scope, owner] = _Bucket(spent + may, now_us, budget)
         return may
+
+    def used(self, scope: str, owner: str, now_us: int) -> float:
+        """How many of an owner's are spent now."""
+        bucket = self._buckets.get((scope, owner))
+        return bucket.left_at(now_us) if bucket is not None else 0.0
 
     def dump(self, now_us: int) -> list[Saved]:
         """For a checkpoint; buckets that have run out by now say nothing and are left out."""

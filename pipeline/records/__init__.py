@@ -11,6 +11,7 @@ from pipeline.records.points import HistogramPoint, PointColumns, Rejection
 from pipeline.records.signal import Kind, Series, Signal
 from pipeline.records.snapshot import LaterBlocks, Snapshot
 from pipeline.records.spans import Peer, Resources, SpanBlock, SpanColumns, SpanKind, SpanShape
+from pipeline.records.suppression import Suppression
 from pipeline.records.timestamps import NO_TIME, US, iso, to_us, window_end
 from pipeline.records.topology import Edge, EdgeKind
 
@@ -55,6 +56,7 @@ __all__ = [
     "SpanColumns",
     "SpanKind",
     "SpanShape",
+    "Suppression",
     "iso",
     "record_time_us",
     "to_us",

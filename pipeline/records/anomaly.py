@@ -14,6 +14,8 @@ class Anomaly:
     ``policy`` is the version of what was in force. ``owner`` is who owns the signal, and ``owner_budget`` how many
     anomalies a week may start incidents for that owner (None = as many as there are). ``discovered``: not taken for a
     false one by the filter across the signals of the step; one that is false starts no incident.
+    ``false_discovery_rate`` is what that filter allows (None = there is none). ``threshold`` is the surprise from which
+    a window was unlikely when this was decided (None = not known).
     """
 
     id: str
@@ -37,3 +39,5 @@ class Anomaly:
     owner: str | None = None
     owner_budget: float | None = None
     discovered: bool = True
+    threshold: float | None = None
+    false_discovery_rate: float | None = None

@@ -46,7 +46,11 @@ class SignalBlock:
 
 @dataclass(frozen=True, slots=True)
 class ScoreBlock:
-    """Scored windows of one partition that end together at ``end_us``; shapes (rows,), sorted by signal id."""
+    """Scored windows of one partition that end together at ``end_us``; shapes (rows,), sorted by signal id.
+
+    ``threshold`` is the surprise that the window needed to be unlikely, ``verdict`` what was made of it (bits of
+    scoring.episodes). ``policies`` is the version of all policies that were in force.
+    """
 
     end_us: int
     ids: npt.NDArray[np.uint64]
@@ -58,3 +62,6 @@ class ScoreBlock:
     upper: npt.NDArray[np.float64]
     surprise: npt.NDArray[np.float64]  # −log10 p
     anomalous: npt.NDArray[np.bool_]  # part of an anomaly, or unlikely enough to start one
+    threshold: npt.NDArray[np.float32]
+    verdict: npt.NDArray[np.uint8]
+    policies: str

@@ -56,10 +56,15 @@ class Produced:
 
 @dataclass(slots=True)
 class Output:
-    """What a chain made of a batch: records to write, in order, and what it counted."""
+    """What a chain made of a batch: records to write, in order, and what it counted.
+
+    ``reread_from``: the chain stopped there and wants its messages from this offset on once more, for it had to let go
+    of some of what they hold.
+    """
 
     records: list[Produced] = field(default_factory=list)
     counts: Counts = field(default_factory=Counter)
+    reread_from: int | None = None
 
     def count(self, what: str, reason: str, number: int = 1) -> None:
         if number:

@@ -6,6 +6,7 @@ else follows from the state of its row.
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
@@ -21,6 +22,14 @@ UNDISCOVERED = 1 << 8
 _KNOWN = 100  # windows after which an heir of others is judged by its own
 
 
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """By what a transition was decided: the detector's version, and the surprise from which a window was unlikely."""
+
+    detector: str
+    threshold: float
+
+
 def describe(
     row: int,
     transition: str,
@@ -28,7 +37,7 @@ def describe(
     signal: Signal,
     resolved: Resolved,
     groups: Mapping[str, dict[str, Array]],
-    detector: str,
+    judge: Judge,
     ending: str = "",
 ) -> Anomaly:
     """One transition of the episode of a row; ``ending`` is why it ended, where that needs saying."""
@@ -51,11 +60,13 @@ def describe(
         surprise=float(state["peak"][row]),
         windows=int(state["unlikely"][row]),
         why=_why(row, groups, ending),
-        detector=detector,
+        detector=judge.detector,
         policy=resolved.version,
         owner=resolved.owner,
         owner_budget=resolved.owner_budget,
         discovered=not int(state["why"][row]) & UNDISCOVERED,
+        threshold=judge.threshold,
+        false_discovery_rate=resolved.policy.false_discovery_rate,
     )
 
 

@@ -79,17 +79,40 @@ class Window:
     settled: Any = False
 
 
+#: Bits of what was made of a window: its deviation is large enough and in the wanted direction; its surprise reached
+#: the threshold; it is unlikely whatever the surprise; an episode opened too short a time ago for another one; one was
+#: open already; one opened with it; one ended with it; too little was known to judge (for the scorer to say).
+MATTERS, SURPRISES, FORCED, RESTS, WAS_OPEN, OPENS, ENDS, COLD = (1 << bit for bit in range(8))
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was made of the windows of a step, shapes (rows,): row, the surprise that was needed, bits of the above."""
+
+    row: Array
+    threshold: Array
+    verdict: Array
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Rows whose episode opened, got worse, or ended in this step."""
+    """Rows whose episode opened, got worse, or ended in this step; ``judged`` where windows led to that."""
 
     opened: Array
     updated: Array
     ended: Array
+    judged: Judged | None = None
 
 
 def empty(rows: int) -> dict[str, Array]:
     return {name: np.zeros(rows, dtype) for name, dtype in FIELDS.items()}
+
+
+def needed(state: dict[str, Array], row: Array, rules: Rules) -> Array:
+    """The surprise from which the next window of these rows is unlikely: more than the threshold where none is open and
+    many opened of late."""
+    tired = rules.threshold + _FATIGUE_STEP * np.maximum(state["fatigue"][row] - 1.0, 0.0)
+    return np.where(state["open"][row], rules.threshold, tired)
 
 
 def rest(state: dict[str, Array], row: Array) -> Array:
@@ -104,9 +127,10 @@ def step(state: dict[str, Array], window: Window, end_us: int, rules: Rules) -> 
     row = window.row
     _time_passes(state, row, end_us)
     rested, may_open = _rested(state, window)
-    tired = rules.threshold + _FATIGUE_STEP * np.maximum(state["fatigue"][row] - 1.0, 0.0)
     was_open = state["open"][row]
-    unlikely = window.deviates & (window.surprise >= np.where(was_open, rules.threshold, tired)) | window.forced
+    threshold = needed(state, row, rules)
+    surprises = window.surprise >= threshold
+    unlikely = window.deviates & surprises | window.forced
     calm = (~window.deviates | (window.surprise < rules.threshold / 2)) & ~np.asarray(window.forced)
     keep = ((1 << np.asarray(rules.of_windows, np.int64)) - 1).astype(np.uint8)
     recent = ((state["recent"][row] << 1) | (unlikely & (was_open | may_open))) & keep
@@ -127,7 +151,8 @@ def step(state: dict[str, Array], window: Window, end_us: int, rules: Rules) -> 
     state["recent"][row[ends]] = 0
     state["rested"][row] = np.where(opens | np.asarray(window.settled), 1, rested)
     state["fatigue"][row] = state["fatigue"][row] * np.exp(-1.0 / _FATIGUE_MEMORY) + opens
-    return _told(state, row[opens], row[worse], row[ends])
+    verdict = _bits(row.size, window.deviates, surprises, window.forced, ~(may_open | was_open), was_open, opens, ends)
+    return _told(state, row[opens], row[worse], row[ends], Judged(row, threshold, verdict))
 
 
 def begin_silence(state: dict[str, Array], row: Array, surprise: Array, silence: Array, usual: Array) -> Changes:
@@ -185,12 +210,22 @@ def _silent_at(state: dict[str, Array], rows: Array) -> Array:
     return state["seen_us"][rows] + SILENT_INTERVALS * state["interval_us"][rows]
 
 
-def _told(state: dict[str, Array], opened: Array, updated: Array, ended: Array) -> Changes:
+def _bits(rows: int, *facts: Any) -> Array:
+    """Facts (rows,), or the same for all of them, as bits (rows,), the first one the lowest."""
+    found = np.zeros(rows, np.uint8)
+    for bit, fact in enumerate(facts):
+        found |= np.asarray(fact, np.uint8) << np.uint8(bit)
+    return found
+
+
+def _told(
+    state: dict[str, Array], opened: Array, updated: Array, ended: Array, judged: Judged | None = None
+) -> Changes:
     for rows in (opened, updated, ended):
         state["revision"][rows] += 1
         state["told"][rows] = state["peak"][rows]
     state["revision"][opened] = 1
-    return Changes(opened, updated, ended)
+    return Changes(opened, updated, ended, judged)
 
 
 def _rested(state: dict[str, Array], window: Window) -> tuple[Array, Array]:

@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors import ComposedDetector, CountsDetector, RowOptions, SilenceDetector, State, budget, inherit, together
+from detectors import (
+    ComposedDetector,
+    CountsDetector,
+    RowOptions,
+    SilenceDetector,
+    State,
+    budget,
+    heirs,
+    inherit,
+    together,
+)
 from detectors.discovery import discovered
 from detectors.layout import HIGH, LOW
 from detectors.novelty import phases_of
@@ -250,7 +260,7 @@ class Scorer:
         groups = self.table.groups
         resumed = episodes.end_silence(groups["episodes"], row, start_us)
         said = self._anomalies(resumed, end_us, "data came again")
-        window, settled = self._score(end_us, row, start_us, value)
+        window, settled, cold = self._score(end_us, row, start_us, value)
         more = window.row.size - row.size
         rules = self.rules_of(window.row)
         self.newest = window
@@ -265,10 +275,15 @@ class Scorer:
         anomalous = groups["episodes"]["open"][window.row] | (
             window.deviates & (window.surprise >= rules.threshold) | window.forced
         )
-        return self._block(end_us, window, time_us, count, anomalous), said
+        assert changes.judged is not None
+        changes.judged.verdict[cold] |= np.uint8(episodes.COLD)
+        return self._block(end_us, window, time_us, count, anomalous, changes.judged), said
 
-    def _score(self, end_us: int, row: Array, start_us: Array, value: Array) -> tuple[episodes.Window, dict[int, str]]:
-        """The windows as the episodes need them, those of entities last, and rows whose level is the normal one now."""
+    def _score(
+        self, end_us: int, row: Array, start_us: Array, value: Array
+    ) -> tuple[episodes.Window, dict[int, str], Array]:
+        """The windows as the episodes need them, those of entities last; rows whose level is the normal one now; and
+        which windows (their places) could not be judged yet."""
         groups, given = self.table.groups, self._policies.arrays
         values = np.full(self.table.capacity, np.nan)
         values[row] = value
@@ -293,6 +308,7 @@ class Scorer:
                 (own, distances[:, 3]),
             )
         )
+        cold = self._cold(all_rows, np.concatenate([scores.surprise[row], distances[:, 3]]))
         value = np.concatenate([value, distances[:, 0]])
         forced = (value < given["hard_lower"][all_rows]) | (value > given["hard_upper"][all_rows])
         forced[row.size :] = False  # a distance is nobody's measurement
@@ -315,7 +331,20 @@ class Scorer:
             at: f"new normal: the level has moved by {scores.shift[at]:+.4g}"
             for at in row[settled[: row.size]].tolist()
         }
-        return window, words
+        return window, words, cold
+
+    def _cold(self, row: Array, raw: Array) -> Array:
+        """Places of the windows (just learned) that came before enough was known of their rows, or while what a row has
+        inherited was fitted to it: their surprise is 0 for that."""
+        groups = self.table.groups
+        places = np.flatnonzero(raw == 0.0)
+        rows = row[places]
+        seen, own = groups["detector"]["seen"][rows], groups["counts"]["seen"][rows]
+        needed = np.where(
+            own > 0, self._policies.arrays["history"][rows], together.COLD
+        )  # entities have none of their own
+        found: Array = places[(seen <= needed) | (own > 0) & (own <= heirs.WINDOWS) & (seen > own)]
+        return found
 
     def _matters(self, row: Array, value: Array, expected: Array, why: Array) -> Array:
         """Is the deviation in the wanted direction and large enough to matter to anybody? Where not the value is odd
@@ -372,25 +401,42 @@ class Scorer:
     # -- out -----------------------------------------------------------------------------------------------------------
 
     def _block(
-        self, end_us: int, window: episodes.Window, time_us: Array, count: Array, anomalous: Array
+        self,
+        end_us: int,
+        window: episodes.Window,
+        time_us: Array,
+        count: Array,
+        anomalous: Array,
+        judged: episodes.Judged,
     ) -> ScoreBlock:
         ids = self._ids[window.row]
         order = np.argsort(ids)
         scored = (window.value, window.expected, window.lower, window.upper, window.surprise, anomalous)
-        columns: list[Any] = [array[order] for array in (time_us, count.astype(np.uint32), *scored)]
+        arrays = (time_us, count.astype(np.uint32), *scored, judged.threshold.astype(np.float32), judged.verdict)
+        columns: list[Any] = [*(array[order] for array in arrays), self._policies.policies.version]
         return ScoreBlock(end_us, ids[order], *columns)
 
     def _anomalies(
         self, changes: episodes.Changes, step_us: int, ending: str = "", endings: Mapping[int, str] | None = None
     ) -> list[Anomaly]:
         found = []
+        thresholds = self._needed(changes)
         for transition in ("opened", "updated", "ended"):
             for row in getattr(changes, transition).tolist():
                 said = (endings or {}).get(row, ending) if transition == "ended" else ""
                 signal, resolved = self.catalogue.signals[row], self.policy_of(row)
+                judge = anomalies.Judge(self.detector.version, float(thresholds[row]))
                 found.append(
-                    anomalies.describe(
-                        row, transition, step_us, signal, resolved, self.table.groups, self.detector.version, said
-                    )
+                    anomalies.describe(row, transition, step_us, signal, resolved, self.table.groups, judge, said)
                 )
         return sorted(found, key=lambda anomaly: (anomaly.signal.id, anomaly.revision))
+
+    def _needed(self, changes: episodes.Changes) -> Array:
+        """The surprise that windows needed to be unlikely, by row: as they were judged, or now where none came."""
+        found = self._policies.thresholds(self.pools.budget)
+        judged = changes.judged
+        if judged is None or not (changes.opened.size or changes.updated.size or changes.ended.size):
+            return found
+        found = found.copy()
+        found[judged.row] = judged.threshold
+        return found

@@ -71,13 +71,19 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigurationError(f"configuration file {path} cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"configuration file {path} is not valid YAML: {error}") from None
+        raise ConfigurationError(f"configuration file {path} is not valid YAML: {_of_yaml(error)}") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise ConfigurationError(f"configuration file {path} must hold a mapping of settings at its top level")
     _refuse_secrets(content, path)
     return content
+
+
+def _of_yaml(error: yaml.YAMLError) -> str:
+    """What is wrong and where, without the text that stands there: it may be a secret."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    return f"{problem}, line {mark.line + 1}, column {mark.column + 1}" if mark and problem else "it cannot be read"
 
 
 def _refuse_secrets(content: dict[str, Any], path: Path) -> None:

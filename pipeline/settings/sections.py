@@ -1,9 +1,11 @@
 """The sections of the configuration, each with its bounds and defaults."""
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipeline.policies.redaction import REPLACEMENT, Redaction, RedactionRule
 from pipeline.records import Kind
 
 Role = Literal["ingest", "join", "score", "correlate"]
@@ -32,7 +34,7 @@ HAPPENING_FORMATS = frozenset({"events", "changes"})
 class Section(BaseModel):
     """A part of the configuration: unknown keys are refused, nothing is changed later."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class TopicSettings(Section):
@@ -91,6 +93,41 @@ class LimitSettings(Section):
     over_max_signals: Literal["refuse", "count"] = Field(
         "refuse", description="what happens to more: values are dropped and counted, or they are only counted"
     )
+    max_held_points: int = Field(
+        10_000_000, ge=1000, description="points that a score shard keeps while they wait for an input that is behind"
+    )
+
+
+class RedactionRuleSettings(Section):
+    """One rule: see policies.redaction."""
+
+    name: str = Field("", description="expression that matches whole names of attributes")
+    value: str = Field("", description="expression for what is replaced in values")
+    replacement: str = REPLACEMENT
+
+    @model_validator(mode="after")
+    def _is_a_rule(self) -> Self:
+        self.rule()
+        return self
+
+    def rule(self) -> RedactionRule:
+        """Raises RedactionError."""
+        return RedactionRule(self.name, self.value, self.replacement)
+
+
+class RedactionSettings(Section):
+    """What is taken out of everything that is read, before any of it is stored."""
+
+    rules: tuple[RedactionRuleSettings, ...] = Field((), max_length=64)
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        self.compiled()
+        return self
+
+    def compiled(self, current: Mapping[str, str] | None = None) -> Redaction:
+        """The rules, ready for use; ``current`` has for older names of attributes what they are called now."""
+        return Redaction([rule.rule() for rule in self.rules], current)
 
 
 class StateSettings(Section):

@@ -15,6 +15,7 @@ from pipeline.settings.sections import (
     IncidentSettings,
     InputSettings,
     LimitSettings,
+    RedactionSettings,
     StateSettings,
     TimeSettings,
     TopicSettings,
@@ -31,6 +32,7 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
+        hide_input_in_errors=True,
         nested_model_default_partial_update=True,
     )
 
@@ -40,6 +42,7 @@ class Settings(BaseSettings):
     inputs: tuple[InputSettings, ...] = Field(default_factory=default_inputs, min_length=1)
     time: TimeSettings = TimeSettings()
     limits: LimitSettings = LimitSettings()
+    redaction: RedactionSettings = RedactionSettings()
     state: StateSettings = StateSettings()
     detection: DetectorPolicy = DetectorPolicy()
     policies: tuple[Annotated[InstanceOf[Policy], BeforeValidator(policy_of)], ...] = ()

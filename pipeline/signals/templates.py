@@ -161,6 +161,13 @@ class TemplateMiner:
         news, self.news = self.news, News()
         return news
 
+    def forget(self, workloads: Iterable[int]) -> None:
+        """All templates of these workloads, of which there is no news then."""
+        for workload in workloads:
+            held = self._workloads.get(workload)
+            for template in list(held.templates.values()) if held else []:
+                self._drop(template, from_leaf=True)
+
     def id(self, number: int) -> int:
         return self._all.templates[number].id
 

@@ -5,11 +5,12 @@ cannot be decompressed and for one that is damaged, at every look at the partiti
 of ours around its parser (0.14), for all consumers of this process.
 
 Guarantee: what aiokafka can parse comes as it gives it. Of any other batch each record comes by itself: with a
-``RefusedValue`` the ones that are damaged, as ever all others; a batch that cannot be taken apart comes as one record.
+``RefusedValue`` the ones that are damaged, as ever all others; a batch that cannot be taken apart comes as one record,
+and so does one whose checksum is wrong: of that no byte is believed.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka.consumer import fetcher
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 #: Header of a record that is a whole batch: what is wrong with it.
 UNREADABLE = "calm_unreadable_batch"
+_BAD_CHECKSUM = "its checksum is wrong: it was damaged on the broker's disk, or on its way"
 #: A batch of more records is refused whole: to take it apart here would hold everything up.
 MOST_RECORDS = 100_000
 
@@ -57,6 +59,11 @@ def install() -> bool:
     return True
 
 
+def may_read_otherwise(records: Sequence[Any]) -> bool:
+    """Is there a batch among them that may have been damaged on its way, so that to fetch it again may help?"""
+    return any(type(each.value) is RefusedValue and each.value.detail == _BAD_CHECKSUM for each in records)
+
+
 class Batches:
     """As aiokafka's MemoryRecords: what was fetched of a partition, batch by batch."""
 
@@ -83,6 +90,7 @@ class _Batch:
 
     def __init__(self, batch: Any, data: bytes, begin: int, end: int) -> None:
         self._batch, self._data, self._begin, self._end = batch, data, begin, end
+        self._intact = True
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
@@ -93,7 +101,20 @@ class _Batch:
     def __iter__(self) -> Iterator[Any]:
         return iter(self._parsed())
 
+    def validate_crc(self) -> bool:
+        """aiokafka gives up on a batch of which this is false."""
+        self._intact = bool(self._batch.validate_crc())
+        return True
+
+    @property
+    def is_control_batch(self) -> bool:
+        """Does it hold marks of transactions, which nobody reads?"""
+        return self._intact and bool(self._batch.is_control_batch)
+
     def _parsed(self) -> list[Any]:
+        if not self._intact:
+            payload = self._data[self._begin + _HEADER_BYTES : self._end]
+            return [_whole(self._batch, _BAD_CHECKSUM, payload)]
         try:
             return list(self._batch)
         except Unreadable as error:
@@ -109,7 +130,8 @@ class _Batch:
 
 def _whole(batch: Any, what: str, payload: bytes) -> Record:
     """A batch in place of its records."""
-    log.error("offsets %d to %d cannot be read: %s", batch.base_offset, batch.next_offset - 1, what)
+    extra = {"offset": batch.base_offset, "reason": "unreadable_batch"}
+    log.error("offsets %d to %d cannot be read: %s", batch.base_offset, batch.next_offset - 1, what, extra=extra)
     value = RefusedValue.of(payload, "unreadable_batch", what)
     return Record(
         batch.base_offset, batch.max_timestamp, batch.timestamp_type, None, value, [(UNREADABLE, what.encode())]
@@ -141,7 +163,8 @@ def _taken_apart(batch: Any, data: bytes, count: int) -> list[Record]:
 
 
 def _damaged(batch: Any, offset: int, data: bytes, error: Exception) -> Record:
-    log.error("the record at offset %d is damaged: %s", offset, error)
+    extra = {"offset": offset, "reason": "bad_record"}
+    log.error("the record at offset %d is damaged: %s", offset, error, extra=extra)
     value = RefusedValue.of(data, "bad_record", f"the record is damaged ({error}); its bytes stand here undecoded")
     return Record(offset, batch.max_timestamp, batch.timestamp_type, None, value, [])
 

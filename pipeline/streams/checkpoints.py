@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.flow.chain import UnreadableState
+from pipeline.flow.chain import UnreadableState, begin_anew
 from pipeline.records import LaterBlocks, Snapshot
 
 #: Largest value of one record.
@@ -73,10 +73,10 @@ class Writer:
         return f"{self._prefix}{name}|{slot}|{piece}".encode()
 
 
-def newest(shard: str, records: Mapping[bytes, bytes]) -> Snapshot | None:
+def newest(shard: str, records: Mapping[bytes, bytes], role: str = "ROLE") -> Snapshot | None:
     """The complete snapshot with the greatest offset among the live records of a state partition.
 
-    Raises UnreadableState when there are manifests of this shard but none that is complete.
+    Raises UnreadableState when there are manifests of this shard but none that is complete; ``role`` is for its words.
     """
     found: list[tuple[int, int, Snapshot]] = []
     broken: list[str] = []
@@ -90,18 +90,34 @@ def newest(shard: str, records: Mapping[bytes, bytes]) -> Snapshot | None:
             except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
                 broken.append(f"{epoch}: {error!r}")
     if not found and broken:
-        raise UnreadableState(
-            f"no checkpoint of {shard} is complete ({'; '.join(broken)}); delete the records of its state topic to "
-            "start learning anew from the oldest input that is kept"
-        )
+        raise UnreadableState(f"no checkpoint of {shard} is complete ({'; '.join(broken)}); {begin_anew(role, shard)}")
     return max(found, key=lambda entry: entry[:2])[2] if found else None
 
 
+def recreated(role: str, shard: str, offset: int, end: int) -> str:
+    """In words: a state follows from an offset that its topic does not have."""
+    text = f"the state of {shard} follows from offset {offset}, but the topic ends at {end}: it was created anew. "
+    if role == "ingest":
+        return (
+            f"{text}Bring the old topic back, or give the new one another name (inputs): who reads on knows the "
+            "offsets of the old one, and would take what is below them for sent again"
+        )
+    return f"{text}Bring the old topic back, or {begin_anew(role, shard)}"
+
+
+def shards(keys: Iterable[bytes]) -> set[str]:
+    """Whose checkpoints these are."""
+    named = [key.decode(errors="replace").split("|") for key in keys]
+    return {parts[0] for parts in named if len(parts) == 3 and parts[2] == "manifest"}
+
+
 def other_epochs(shard: str, epoch: str, keys: Iterable[bytes]) -> list[Record]:
-    """Tombstones of what earlier writers of this shard left; write them once our first checkpoint is safe."""
+    """Tombstones of what earlier writers of this shard left, what makes it count first; write them once our first
+    checkpoint is safe."""
     own = f"{shard}|{epoch}|".encode()
     start = f"{shard}|".encode()
-    return [(key, None) for key in keys if key.startswith(start) and not key.startswith(own)]
+    gone = [key for key in keys if key.startswith(start) and not key.startswith(own)]
+    return [(key, None) for key in sorted(gone, key=lambda key: not key.endswith(b"|manifest"))]
 
 
 def _assemble(prefix: str, manifest: bytes, records: Mapping[bytes, bytes]) -> tuple[Snapshot, int]:

@@ -1,16 +1,22 @@
-"""Every Kafka client of ours, made from the one validated configuration."""
+"""Every Kafka client of ours, made from the one validated configuration.
+
+Guarantee: each has the transport security and the credentials of ``settings.broker`` (``security``).
+"""
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError, for_code
+from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from pipeline.settings import Settings
-from pipeline.streams import batches
+from pipeline.streams import batches, refusals, security
 from pipeline.streams.exits import Exit, WorkerExit
 
 log = logging.getLogger(__name__)
@@ -25,11 +31,23 @@ MAX_POLL_SECONDS = 300.0
 
 
 def connection(settings: Settings) -> dict[str, Any]:
-    """What every client needs to reach the broker."""
+    """What every client needs to reach the broker. Raises ConfigurationError where a file cannot be read or used."""
     return {
         "bootstrap_servers": settings.broker.bootstrap,
         "request_timeout_ms": int(settings.broker.request_timeout_seconds * 1000),
+        **security.options(settings.broker),
     }
+
+
+@asynccontextmanager
+async def connecting(settings: Settings) -> AsyncIterator[None]:
+    """Start a client in this block: WorkerExit says who refuses whom, where that is why it cannot connect."""
+    try:
+        yield
+    except KafkaConnectionError:
+        if refused := await refusals.of_connections(settings, connection(settings)):
+            raise refused from None
+        raise
 
 
 def reader(settings: Settings, *topics: str, **options: Any) -> AIOKafkaConsumer:
@@ -93,13 +111,17 @@ async def _hands_out_producer_ids(settings: Settings) -> bool:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + settings.broker.request_timeout_seconds
     try:
-        await client.bootstrap()
+        async with connecting(settings):
+            await client.bootstrap()
         while True:
             request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
             response = await client.send(client.get_random_node(), request)
             if response.error_code == 0:
                 return True
-            if not for_code(response.error_code).retriable or loop.time() > deadline:
+            error = for_code(response.error_code)
+            if refused := refusals.of_operation(error(), settings):
+                raise refused
+            if not error.retriable or loop.time() > deadline:
                 return False
             await asyncio.sleep(0.2)  # a broker that has just started
     finally:
@@ -107,7 +129,10 @@ async def _hands_out_producer_ids(settings: Settings) -> bool:
 
 
 async def start_writer(settings: Settings, *, idempotent: bool) -> AIOKafkaProducer:
-    """A started producer that waits for all in-sync replicas. Raises KafkaError when the broker cannot be reached."""
+    """A started producer that waits for all in-sync replicas.
+
+    Raises KafkaError when the broker cannot be reached, WorkerExit when it refuses us.
+    """
     producer = AIOKafkaProducer(
         **connection(settings),
         acks="all",
@@ -116,13 +141,36 @@ async def start_writer(settings: Settings, *, idempotent: bool) -> AIOKafkaProdu
         max_request_size=MAX_RECORD_BYTES,
         enable_idempotence=idempotent,
     )
-    await producer.start()
+    async with connecting(settings):
+        await producer.start()
     return producer
 
 
-async def answers(settings: Settings, seconds: float) -> bool:
-    """Does the broker answer a metadata request within so many seconds?"""
-    client = AIOKafkaClient(**connection(settings))
+async def partition_counts(
+    settings: Settings, topics: Collection[str], seconds: float, how: dict[str, Any] | None = None
+) -> dict[str, int | None] | None:
+    """How many partitions each topic has, None where it is missing; one that we may not look at, or that is just being
+    made, is left out. None when the broker does not answer in time. ``how``: from ``connection``, made earlier."""
+    client = AIOKafkaClient(**(how if how is not None else connection(settings)))
+    try:
+        async with asyncio.timeout(seconds):
+            await client.bootstrap()
+            request = MetadataRequest(list(topics), allow_auto_topic_creation=False)
+            answer = await client.send(client.get_random_node(), request)
+    except (TimeoutError, KafkaError, OSError):
+        return None
+    finally:
+        await client.close()
+    missing = UnknownTopicOrPartitionError.errno
+    found = {
+        name: None if code else len(partitions) for code, name, *_, partitions in answer.topics if code in (0, missing)
+    }
+    return found if answer.brokers else {}
+
+
+async def answers(settings: Settings, seconds: float, how: dict[str, Any] | None = None) -> bool:
+    """Does the broker answer a metadata request within so many seconds? ``how``: from ``connection``, made earlier."""
+    client = AIOKafkaClient(**(how if how is not None else connection(settings)))
     try:
         async with asyncio.timeout(seconds):
             await client.bootstrap()

@@ -14,6 +14,7 @@ class Exit(IntEnum):
     LOOP_BLOCKED = 5
     STATE_UNREADABLE = 6
     SHUTDOWN_TOO_LONG = 7
+    REFUSED = 8
 
 
 class WorkerExit(Exception):

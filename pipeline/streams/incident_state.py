@@ -11,6 +11,7 @@ import faust
 
 from pipeline.codecs import incident_event
 from pipeline.settings import Settings
+from pipeline.streams.logs import place
 from pipeline.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,8 @@ def register(app: faust.App, settings: Settings, telemetry: Telemetry) -> None:
             except (ValueError, KeyError, TypeError) as error:
                 telemetry.drops.labels("correlate", "foreign_incident").inc()
                 where = f"{event.message.topic}/{event.message.partition} at offset {event.message.offset}"
-                log.warning("A record of %s is not an incident event of ours and is passed over: %s", where, error)
+                said = "A record of %s is not an incident event of ours and is passed over: %s"
+                log.warning(said, where, error, extra=place(event.message, role="correlate", reason="foreign_incident"))
                 continue
             if revision <= revisions.get(key, 0):
                 continue

@@ -20,6 +20,7 @@ from pipeline.flow.dead_letter import dead_letter
 from pipeline.policies import Control
 from pipeline.settings import Settings
 from pipeline.streams import control_topic
+from pipeline.streams.logs import place
 from pipeline.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -51,9 +52,12 @@ def register(app: faust.App, settings: Settings, telemetry: Telemetry) -> None:
                 change = policy_event.decode(message.key, message.value, message.offset)
             except policy_event.BadPolicy as error:
                 telemetry.drops.labels("score", "bad_policy").inc()
-                log.warning("A record of %s at offset %d is passed over: %s", source, message.offset, error)
+                extra = place(event.message, role="score", reason="bad_policy")
+                said = "A record of %s at offset %d is passed over: %s"
+                log.warning(said, source.get_topic_name(), message.offset, error, extra=extra)
                 letter = dead_letter(message, "control", str(event.message.partition), "bad_policy", str(error))
                 await (await letters.send(key=letter.key, value=letter.value, headers=list(letter.headers)))
+                telemetry.dead_letters.labels("score", settings.topic("control")).inc()
                 continue
             await spread(Control(change.offset + 1, (change,)))
 

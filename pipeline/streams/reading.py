@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from pipeline.settings import Settings
-from pipeline.streams import clients, topics
+from pipeline.streams import clients, refusals, topics
 from pipeline.streams.exits import Exit, WorkerExit
 
 #: A record as aiokafka gives it: topic, partition, offset, timestamp, key, value, headers.
@@ -38,6 +38,8 @@ def reachable(settings: Settings) -> Iterator[None]:
             "one), or say where it is with --bootstrap or CALMSTREAM_BROKER__BOOTSTRAP",
         ) from None
     except KafkaError as error:
+        if refused := refusals.of_operation(error, settings):
+            raise refused from error
         raise WorkerExit(Exit.BROKER_LOST, f"the broker at {settings.broker.bootstrap} failed us: {error!r}") from error
     except topics.TopicError as error:
         raise WorkerExit(Exit.TOPICS, str(error)) from error
@@ -50,7 +52,7 @@ async def open_reader(settings: Settings, *names: str) -> AsyncIterator["Reader"
     Raises WorkerExit when the broker cannot be reached, now or while reading, or when a topic is missing.
     """
     with reachable(settings):
-        described = await topics.describe(settings)
+        described = await topics.describe(settings, names, configs=False)
         missing = [name for name in names if described[name] is None]
         if missing:
             there = "topic is" if len(missing) == 1 else "topics are"

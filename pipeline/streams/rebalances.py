@@ -11,17 +11,25 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from pipeline.flow.chain import UnreadableState
+from pipeline.settings import ConfigurationError, Settings
+from pipeline.streams import refusals
 from pipeline.streams.exits import Exit, WorkerExit
 
 #: Bound on what a service does in a rebalance.
 _TIMEOUT_SECONDS = 60.0
 
 
-class Rebalanced(Protocol):
-    """A service whose partitions come and go."""
+class Labelled(Protocol):
+    """A service that can say which one it is."""
+
+    settings: Settings
 
     @property
     def label(self) -> str: ...
+
+
+class Rebalanced(Labelled, Protocol):
+    """A service whose partitions come and go."""
 
     async def revoked(self, partitions: Collection[TopicPartition]) -> None: ...
 
@@ -50,15 +58,19 @@ class Listener(ConsumerRebalanceListener):
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            await self._service.fail(explained(error, self._service.label))
+            await self._service.fail(explained(error, self._service))
 
 
-def explained(error: Exception, label: str) -> Exception:
+def explained(error: Exception, service: Labelled) -> Exception:
     """The error with the exit code that it means."""
     if isinstance(error, WorkerExit):
         return error
     if isinstance(error, UnreadableState):
         return WorkerExit(Exit.STATE_UNREADABLE, str(error))
+    if isinstance(error, ConfigurationError):  # a file of credentials that can no longer be read
+        return WorkerExit(Exit.CONFIGURATION, str(error))
+    if refused := refusals.of_operation(error, service.settings):
+        return refused
     if isinstance(error, KafkaError | TimeoutError | OSError):
-        return WorkerExit(Exit.BROKER_LOST, f"{label}: the broker failed us: {error!r}")
+        return WorkerExit(Exit.BROKER_LOST, f"{service.label}: the broker failed us: {error!r}")
     return error

@@ -17,8 +17,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -27,11 +26,13 @@ from mode import Service
 
 from pipeline.flow import refused
 from pipeline.flow.chain import Chain, UnreadableState
-from pipeline.records import NO_TIME, US, Snapshot
+from pipeline.records import Snapshot
 from pipeline.settings import Settings
-from pipeline.streams import checkpoints, clients, fetching, state_topic
-from pipeline.streams.exits import Exit, WorkerExit
+from pipeline.streams import batches, checkpoints, clients, fetching, gauges, state_topic
+from pipeline.streams.chain_thread import ChainThread
+from pipeline.streams.exits import WorkerExit
 from pipeline.streams.outbox import Outbox
+from pipeline.streams.quiet import Quiet
 from pipeline.streams.rebalances import Listener, explained
 from pipeline.telemetry import Telemetry
 
@@ -47,8 +48,8 @@ _FLUSH_SECONDS = 0.05
 _SHOW_SECONDS = 0.5
 #: Bound on a save in a rebalance: half of what all of it may take (rebalances).
 _TIMEOUT_SECONDS = 30.0
-#: After which a chain that works on one batch is taken to be stuck, and Kafka takes us to have gone.
-_STUCK_SECONDS = clients.MAX_POLL_SECONDS
+#: Further behind than this, by the Kafka time of what it reads, a role is catching up.
+_CATCHING_UP_SECONDS = 30.0
 #: What of the time for a shutdown a save may take.
 _SHARE_OF_SHUTDOWN = 0.6
 
@@ -67,17 +68,22 @@ class Stage:
 
 @dataclass(slots=True)
 class Shard:
+    """``position``: messages below it are read. ``given``: those below it that the chain knows of; between the two are
+    offsets of no message, and records that were refused before the chain."""
+
     name: str
     chain: Chain
     position: int
+    given: int
     state: TopicPartition
     writer: checkpoints.Writer
     older_keys: list[bytes]
     saved_offset: int = -1
     flushed_at: float = 0.0
-    quiet_since: float | None = None
+    quiet: Quiet = field(default_factory=Quiet)
     unsaved: bool = True
     asked_again_at: int = -1
+    read_ms: int | None = None  # Kafka time of the message that was read last
 
 
 class ShardService(Service):
@@ -97,12 +103,11 @@ class ShardService(Service):
         self._next_checkpoint = 0.0
         self._next_shown = 0.0
         self._raw = False
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"chains of {stage.role}")
+        self._thread = ChainThread(self.label)
         self._restoring: asyncio.Task[None] | None = None
         self._consumer: AIOKafkaConsumer
         self._outbox: Outbox
-        telemetry.ready.labels(stage.role).set(0)
-        telemetry.drops.labels(stage.role, "log_truncated")  # a counter that appears at 1 has no rate
+        telemetry.reads(stage.role, stage.topics)
 
     @property
     def label(self) -> str:
@@ -126,20 +131,24 @@ class ShardService(Service):
         if hasattr(self, "_consumer"):
             await self._stop_restoring()
             if self.failure is None:
-                with contextlib.suppress(KafkaError):
+                try:
                     async with self._lock:
                         await self._save_within(_SHARE_OF_SHUTDOWN * self.settings.worker.shutdown_seconds)
+                except (KafkaError, WorkerExit) as error:
+                    text = "%s: not all was saved (%s); whoever goes on reads again from the checkpoint before"
+                    log.warning(text, self.label, error)
             self._shards.clear()
             await clients.stop_reader(self._consumer)
         if hasattr(self, "_outbox"):
             await self._outbox.stop()
-        self._thread.shutdown(wait=False)
+        self._thread.stop()
 
     async def fail(self, error: BaseException) -> None:
         """End the service because of an error; the first one counts."""
         if self.failure is None:
             self.failure = error
-            log.error("%s ends: %s", self.label, error, exc_info=not isinstance(error, WorkerExit))
+            extra = {"role": self.stage.role, "reason": type(error).__name__}
+            log.error("%s ends: %s", self.label, error, exc_info=not isinstance(error, WorkerExit), extra=extra)
         await self.crash(error)
 
     # -- the loop --------------------------------------------------------------------------------------------------
@@ -155,7 +164,7 @@ class ShardService(Service):
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            await self.fail(explained(error, self.label))
+            await self.fail(explained(error, self))
 
     async def _turn(self) -> bool:
         """One look at the input: fetch, apply, write, and save when it is time; returns whether much came.
@@ -170,6 +179,8 @@ class ShardService(Service):
                 self._rewind()
                 return False
             for partition, records in fetched.items():
+                if self.should_stop:
+                    return False  # what is not applied is read again by whoever goes on
                 shard = self._shards.get(partition)
                 if shard is not None:
                     await self._apply(partition, shard, records)
@@ -197,30 +208,37 @@ class ShardService(Service):
                 return
         if records[0].offset > shard.position and not await self._gap_is_real(partition, shard, records[0].offset):
             return
-        output = await self._off_the_loop(refused.apply, shard.chain, partition.topic, partition.partition, records)
-        shard.position = records[-1].offset + 1
-        shard.quiet_since = None
+        if shard.asked_again_at != shard.position and batches.may_read_otherwise(records):
+            self._ask_again(partition, shard)
+            return
+        output = await self._off_the_loop(
+            shard.chain, refused.apply, shard.chain, partition.topic, partition.partition, records
+        )
+        if (again := output.reread_from) is not None:
+            log.warning(
+                "%s: an input is far behind the others; reads %s from %d on again", self.label, shard.name, again
+            )
+            shard.position = shard.given = again
+            self._consumer.seek(partition, again)
+        else:
+            shard.position = records[-1].offset + 1
+            given = (record.offset + 1 for record in reversed(records) if not refused.is_refused(record))
+            shard.given = next(given, shard.given)
+        shard.read_ms = records[-1].timestamp
+        shard.quiet.heard()
         shard.unsaved = True
         self.telemetry.messages.labels(self.stage.role, partition.topic).inc(len(records))
         await self._outbox.write(output)
+        if letters := sum(record.topic == "dead-letter" for record in output.records):
+            self.telemetry.dead_letters.labels(self.stage.role, partition.topic).inc(letters)
 
-    async def _off_the_loop(self, call: Callable[..., _T], *arguments: Any) -> _T:
-        """What may take long, such as a window of a hundred thousand new signals: heartbeats go on meanwhile. Whoever
-        cancels this waits for its end, for the chain is nobody else's until then. Raises WorkerExit when it does not
-        end, as with a blocked event loop."""
-        working = asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
-        cancelled, until = False, time.monotonic() + _STUCK_SECONDS
-        while not working.done():
-            try:
-                await asyncio.wait([working], timeout=max(until - time.monotonic(), 0.01))
-            except asyncio.CancelledError:
-                cancelled = True
-            if not working.done() and time.monotonic() >= until:
-                self._shards.clear()  # whatever the thread does with them now, nobody saves it
-                raise WorkerExit(Exit.LOOP_BLOCKED, f"{self.label} was busy with one batch for {_STUCK_SECONDS:.0f} s")
-        if cancelled:
-            raise asyncio.CancelledError
-        return working.result()
+    async def _off_the_loop(self, chain: Chain, call: Callable[..., _T], *arguments: Any) -> _T:
+        """What may take long, such as a window of a hundred thousand new signals: heartbeats go on meanwhile."""
+        try:
+            return await self._thread.run(call, *arguments, rows=sum(chain.gauges().values()))
+        except WorkerExit:
+            self._shards.clear()  # whatever the thread does with them now, nobody saves it
+            raise
 
     async def _step_over(self, partition: TopicPartition, shard: Shard) -> None:
         """Offsets that hold no message (marks of transactions, compacted or deleted ones) are not waited for."""
@@ -239,11 +257,14 @@ class ShardService(Service):
     async def _gap_is_real(self, partition: TopicPartition, shard: Shard, offset: int) -> bool:
         """Offsets may be missing (compaction, deleted data), or the fetch began elsewhere: ask again once."""
         if shard.asked_again_at != shard.position:
-            shard.asked_again_at = shard.position
-            self._consumer.seek(partition, shard.position)
+            self._ask_again(partition, shard)
             return False
         await self._check_truncation(partition, shard)
         return True
+
+    def _ask_again(self, partition: TopicPartition, shard: Shard) -> None:
+        shard.asked_again_at = shard.position
+        self._consumer.seek(partition, shard.position)
 
     async def _check_truncation(self, partition: TopicPartition, shard: Shard) -> None:
         """Say so, loudly, if the log now starts above our place: what lies between is gone."""
@@ -254,7 +275,10 @@ class ShardService(Service):
     def _say_truncated(self, shard: Shard, beginning: int) -> None:
         self.telemetry.drops.labels(self.stage.role, "log_truncated").inc(beginning - shard.position)
         text = "%s: %d messages of %s from offset %d on were deleted unread; give the topic a longer retention"
-        log.error(text, self.label, beginning - shard.position, shard.name, shard.position)
+        topic, _, number = shard.name.rpartition("/")
+        extra = {"role": self.stage.role, "topic": topic, "partition": int(number), "offset": shard.position}
+        extra |= {"reason": "log_truncated"}
+        log.error(text, self.label, beginning - shard.position, shard.name, shard.position, extra=extra)
         shard.chain.lost_history()
 
     async def _flush(self) -> None:
@@ -262,27 +286,34 @@ class ShardService(Service):
         for partition, shard in self._shards.items():
             if now - shard.flushed_at < _FLUSH_SECONDS:
                 continue
-            idle = self._is_idle(partition, shard, now)
+            idle = self._is_idle(partition, shard)
             shard.flushed_at = now
             output = shard.chain.flush(idle=idle)
             if output.records:
                 shard.unsaved = True
                 await self._outbox.write(output)
 
-    def _is_idle(self, partition: TopicPartition, shard: Shard, now: float) -> bool:
-        """Read to its end and silent for long enough. A pause of this process is not silence of the source."""
-        paused = now - shard.flushed_at > 1.0 and shard.flushed_at > 0
+    def _is_idle(self, partition: TopicPartition, shard: Shard) -> bool:
+        """Read to its end and silent for long enough, as far as we can know."""
         end = self._consumer.highwater(partition)
-        if end is None or shard.position < end or paused:
-            shard.quiet_since = None
-            return False
-        if shard.quiet_since is None:
-            shard.quiet_since = now
         limits = self.settings.time
         limit = limits.idle_sparse_seconds if partition.topic in self.stage.sparse else limits.idle_seconds
         if end == 0:
             limit = min(limits.idle_empty_seconds, limit)
-        return now - shard.quiet_since >= limit
+        unread, told_ms = end is None or shard.position < end, self._consumer.last_poll_timestamp(partition)
+        return shard.quiet.lasts(limit, unread=unread, told_ms=told_ms)
+
+    @property
+    def catching_up(self) -> bool:
+        """Are we far behind in a partition?"""
+        return any(self._lag_seconds(*each) > _CATCHING_UP_SECONDS for each in self._shards.items())
+
+    def _lag_seconds(self, partition: TopicPartition, shard: Shard) -> float:
+        """How old what was read last is, by its Kafka time; 0 at the end."""
+        end = self._consumer.highwater(partition)
+        if end is None or shard.position >= end or shard.read_ms is None:
+            return 0.0
+        return max(time.time() - shard.read_ms / 1000, 0.0)
 
     # -- checkpoints -----------------------------------------------------------------------------------------------
 
@@ -294,6 +325,7 @@ class ShardService(Service):
             await self._outbox.write(shard.chain.flush())
         await self._outbox.acknowledged(seconds)
         written = sum(await asyncio.gather(*(self._save(shard, seconds) for shard in shards)))
+        self._all_is_saved()
         await self._commit()
         took = time.monotonic() - started
         if shards:
@@ -307,6 +339,8 @@ class ShardService(Service):
         """Checkpoint one shard; returns the bytes written. The parts go out one after the other, so that the loop
         stays free and a great state is never in memory twice."""
         snapshot = shard.chain.snapshot(full=not shard.writer.started)
+        if snapshot.offset == shard.given:  # nothing waits in the chain: what it was not given is not read again
+            snapshot = replace(snapshot, offset=shard.position)
         written = await self._outbox.write_state(shard.state, shard.writer.parts(snapshot))
         await self._outbox.acknowledged(seconds)
         written += await self._outbox.write_state(shard.state, [shard.writer.manifest(snapshot)])
@@ -326,7 +360,7 @@ class ShardService(Service):
                 await self._save_all(seconds)
         except TimeoutError:
             text = "%s: not all was saved in %.0f s; whoever goes on reads again from the checkpoint before"
-            log.warning(text, self.label, seconds)
+            log.warning(text, self.label, seconds, extra={"role": self.stage.role, "seconds": seconds})
 
     async def _commit(self) -> None:
         """Commit the saved offsets, for lag displays only."""
@@ -337,40 +371,21 @@ class ShardService(Service):
             with contextlib.suppress(KafkaError, IllegalStateError):
                 await self._consumer.commit(offsets)
 
+    def _all_is_saved(self) -> None:
+        if self._shards:
+            self.telemetry.checkpoint_time.labels(self.stage.role).set_to_current_time()
+
     def _show(self) -> None:
         """Set the gauges."""
-        telemetry, role = self.telemetry, self.stage.role
         for partition, shard in self._shards.items():
-            where = f"{partition.topic}/{partition.partition}"
             end = self._consumer.highwater(partition)
             if end is not None:
                 if end < shard.position:
-                    raise UnreadableState(
-                        f"the state of {where} follows from offset {shard.position}, but the topic ends at {end}: it "
-                        "was created anew. Delete the records of the state topic too, or bring the old topic back"
-                    )
-                telemetry.lag.labels(role, partition.topic, str(partition.partition)).set(end - shard.position)
-            watermark_us = shard.chain.watermark_us()
-            if watermark_us > NO_TIME:
-                telemetry.watermark.labels(role, where).set(watermark_us / US)
-            gauges = shard.chain.gauges()
-            if "signals" in gauges:
-                telemetry.signals.labels(where).set(gauges["signals"])
-            if "open_incidents" in gauges:
-                telemetry.open_incidents.labels(where).set(gauges["open_incidents"])
-
-    def _hide(self) -> None:
-        """Take back the gauges of shards that may go to another worker."""
-        telemetry, role = self.telemetry, self.stage.role
-        for partition in self._shards:
-            where = f"{partition.topic}/{partition.partition}"
-            with contextlib.suppress(KeyError):
-                telemetry.lag.remove(role, partition.topic, str(partition.partition))
-            with contextlib.suppress(KeyError):
-                telemetry.watermark.remove(role, where)
-            for gauge in (telemetry.signals, telemetry.open_incidents):
-                with contextlib.suppress(KeyError):
-                    gauge.remove(where)
+                    place = self.stage.role, shard.name, shard.position, end
+                    raise UnreadableState(checkpoints.recreated(*place))
+                waiting, read_ms = end - shard.position, shard.read_ms
+                gauges.show_lag(self.telemetry, self.stage.role, partition, waiting, read_ms=read_ms)
+            gauges.show(self.telemetry, self.stage.role, partition, shard.chain)
 
     # -- rebalances ------------------------------------------------------------------------------------------------
 
@@ -382,12 +397,14 @@ class ShardService(Service):
             self._not_ready()
             if self._shards:
                 await self._save_within(_TIMEOUT_SECONDS)
-            self._hide()
+            gauges.hide(self.telemetry, self.stage.role, self._shards)
             self._shards.clear()
 
     async def assigned(self, partitions: Collection[TopicPartition]) -> None:
         """Begin to restore. aiokafka sends no heartbeats until this returns, and a restore may take longer than the
         session: within it, this worker would lose what it was just given, for ever and ever."""
+        if self.should_stop:
+            return  # given while it leaves the group
         self._restoring = asyncio.create_task(self._restore_all(partitions), name=f"{self.label}: restore")
 
     async def _restore_all(self, partitions: Collection[TopicPartition]) -> None:
@@ -396,7 +413,7 @@ class ShardService(Service):
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            await self.fail(explained(error, self.label))
+            await self.fail(explained(error, self))
 
     async def _restored(self, partitions: Collection[TopicPartition]) -> None:
         """Restore each shard and seek its input to the place that its state follows from."""
@@ -408,8 +425,10 @@ class ShardService(Service):
             took = time.monotonic() - started
             self.telemetry.restore_seconds.labels(self.stage.role).observe(took)
             names = ", ".join(f"{p.topic}/{p.partition}" for p in sorted(partitions)) or "nothing"
-            log.info("%s: restored %s in %.2f s", self.label, names, took)
+            extra = {"role": self.stage.role, "seconds": round(took, 3)}
+            log.info("%s: restored %s in %.2f s", self.label, names, took, extra=extra)
             self._show()
+            self._all_is_saved()
             self.telemetry.ready.labels(self.stage.role).set(1)
             self.ready.set()
 
@@ -433,12 +452,12 @@ class ShardService(Service):
             chain = self.stage.chain(partition.topic, partition.partition)
             left[state] -= 1
             records = live[state] if left[state] else live.pop(state)
-            snapshot = await self._off_the_loop(_restore_chain, chain, name, records)
+            snapshot, given = await self._off_the_loop(chain, _restore_chain, chain, name, records, self.stage.role)
             epoch = uuid.uuid4().hex
             older = [key for key, _ in checkpoints.other_epochs(name, epoch, records)]
             position = snapshot.offset if snapshot is not None else 0
             writer = checkpoints.Writer(name, epoch)
-            shards[partition] = Shard(name, chain, position, state, writer, older, saved_offset=position)
+            shards[partition] = Shard(name, chain, position, given, state, writer, older, saved_offset=position)
         beginnings = await self._consumer.beginning_offsets(partitions) if partitions else {}
         for partition, shard in shards.items():
             self._seek(partition, shard, beginnings[partition])
@@ -459,12 +478,14 @@ class ShardService(Service):
         return TopicPartition(topic, partition.partition)
 
 
-def _restore_chain(chain: Chain, name: str, records: dict[bytes, bytes]) -> Snapshot | None:
-    """Put the newest checkpoint of a shard, if there is one, into its new chain."""
-    snapshot = checkpoints.newest(name, records)
-    if snapshot is not None:
-        chain.restore(snapshot)
-    return snapshot
+def _restore_chain(chain: Chain, name: str, records: dict[bytes, bytes], role: str) -> tuple[Snapshot | None, int]:
+    """Put the newest checkpoint of a shard, if there is one, into its new chain; with it comes up to where the chain
+    knows of messages."""
+    snapshot = checkpoints.newest(name, records, role)
+    if snapshot is None:
+        return None, 0
+    chain.restore(snapshot)
+    return snapshot, chain.snapshot(full=False).offset
 
 
 def _is_much(fetched: Iterable[list[Any]]) -> bool:

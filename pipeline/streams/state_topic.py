@@ -1,17 +1,19 @@
-"""Reading the live records of state partitions, to their end.
+"""Reading the live records of state partitions, to their end, and putting a checkpoint there by hand.
 
 Guarantee: everything acknowledged before the call is seen. The end is the high watermark of a fetch made after the
 call began, not ``end_offsets``, which some brokers answer too low.
 """
 
 import asyncio
-from collections.abc import Collection
+import uuid
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
+from pipeline.records import Snapshot
 from pipeline.settings import Settings
-from pipeline.streams import clients
+from pipeline.streams import checkpoints, clients
 
 
 async def read_live(
@@ -48,6 +50,34 @@ async def read_live(
     finally:
         await clients.stop_reader(consumer)
     return live
+
+
+async def put(settings: Settings, place: TopicPartition, shard: str, snapshot: Snapshot, keys: Iterable[bytes]) -> None:
+    """Make a full snapshot the only checkpoint of a shard that nobody runs; ``keys`` are those of the live records of
+    its partition. Cut off anywhere, either what was there counts or the snapshot. Raises KafkaError."""
+    writer, epoch = await clients.start_writer(settings, idempotent=False), uuid.uuid4().hex  # a repeat changes nothing
+    try:
+        cut = checkpoints.Writer(shard, epoch)
+        await _send(writer, place, cut.parts(snapshot))
+        await _send(writer, place, [cut.manifest(snapshot)])
+        await _send(writer, place, checkpoints.other_epochs(shard, epoch, keys))
+    finally:
+        await writer.stop()
+
+
+async def remove(settings: Settings, place: TopicPartition, keys: Iterable[bytes]) -> None:
+    """Tombstones for these keys. Raises KafkaError."""
+    writer = await clients.start_writer(settings, idempotent=False)
+    try:
+        await _send(writer, place, [(key, None) for key in keys])
+    finally:
+        await writer.stop()
+
+
+async def _send(writer: AIOKafkaProducer, place: TopicPartition, records: Iterable[checkpoints.Record]) -> None:
+    """In this order; returns when the broker has them."""
+    sent = [await writer.send(place.topic, value, key, partition=place.partition) for key, value in records]
+    await asyncio.gather(*sent)
 
 
 def _apply(live: dict[bytes, bytes], records: list[Any]) -> None:

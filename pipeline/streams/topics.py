@@ -7,17 +7,26 @@ changed. A check sees what the broker tells: a setting that it does not describe
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, NodeNotReadyError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    IncompatibleBrokerVersion,
+    KafkaError,
+    NodeNotReadyError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from aiokafka.protocol.metadata import MetadataRequest
 
 from pipeline.settings import Settings
-from pipeline.streams.clients import connection
+from pipeline.streams.clients import connecting, connection
 from pipeline.streams.topic_table import RETENTION_PER_STATE_AGE, TopicSpec, plan
 
 __all__ = [
@@ -29,6 +38,7 @@ __all__ = [
     "check",
     "create",
     "describe",
+    "grow",
     "plan",
     "problems",
     "undescribed",
@@ -37,6 +47,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 _CREATE = "calmstream topics create"
+_GROW = "calmstream topics grow"
 _CHECKED = ("cleanup.policy", "retention.ms", "max.message.bytes")
 _PAUSE_SECONDS = 0.1
 _SET_ON_TOPIC = 1  # the protocol's code for where a setting comes from
@@ -81,25 +92,29 @@ class Applied:
     mended: tuple[str, ...]
 
 
-async def describe(settings: Settings) -> dict[str, TopicState | None]:
-    """What the broker has of each topic of the plan, in its order; None where the topic is missing.
+async def describe(
+    settings: Settings, names: Collection[str] | None = None, *, configs: bool = True
+) -> dict[str, TopicState | None]:
+    """What the broker has of each topic of the plan, or of those named, in its order; None where a topic is missing.
 
-    Like the other two, raises ConfigurationError (see ``plan``), and KafkaError where the broker cannot be reached.
+    ``configs``: ask for their settings too. Like the other two, raises ConfigurationError (see ``plan``), WorkerExit
+    where the broker refuses us, and KafkaError where it cannot be reached or a topic may not be looked at.
     """
-    specs, until = plan(settings), time.monotonic() + settings.broker.request_timeout_seconds
+    specs, until = _planned(settings, names), time.monotonic() + settings.broker.request_timeout_seconds
     while True:
         try:
-            async with _admin(settings) as admin:
-                return await _describe(admin, specs)
+            async with admin_client(settings) as admin:
+                return await _describe(admin, specs, configs=configs)
         except NodeNotReadyError:  # right after it came back a broker knows of none, itself included
             if time.monotonic() >= until:
                 raise
             await asyncio.sleep(_PAUSE_SECONDS)
 
 
-async def check(settings: Settings) -> list[Problem]:
-    """What is wrong with the topics; empty when a worker may start. Logs what could not be checked."""
-    specs, states = plan(settings), await describe(settings)
+async def check(settings: Settings, names: Collection[str] | None = None) -> list[Problem]:
+    """What is wrong with the topics of the plan, or with those named; empty when a worker may start. Logs what could
+    not be checked."""
+    specs, states = _planned(settings, names), await describe(settings, names)
     if unseen := undescribed(specs, states):
         log.info("Not checked, because the broker does not describe them: %s", "; ".join(unseen))
     return problems(specs, states)
@@ -111,12 +126,29 @@ async def create(settings: Settings, *, within_seconds: float = 30.0) -> Applied
     Raises TopicError where the broker refuses. What cannot be mended stays: ``check`` says what to do.
     """
     specs = plan(settings)
-    async with _admin(settings) as admin:
+    async with admin_client(settings) as admin:
         states = await _describe(admin, specs)
         await _create_missing(admin, missing := [spec for spec in specs if states[spec.name] is None])
         mended = [spec for spec in specs if (state := states[spec.name]) and await _mend(admin, spec, state)]
-        await _until_shown(admin, specs, within_seconds)
+        await _until_shown(admin, specs, within_seconds, _is_as_made)
     return Applied(tuple(spec.name for spec in missing), tuple(spec.name for spec in mended))
+
+
+async def grow(settings: Settings, counts: Mapping[str, int], *, within_seconds: float = 30.0) -> None:
+    """Give topics of the plan (full names) so many partitions, those that have fewer, and wait until the broker shows
+    it. Raises TopicError where the broker refuses."""
+    specs = [spec for spec in plan(settings) if spec.name in counts]
+    async with admin_client(settings) as admin:
+        states = await _describe(admin, specs)
+        more = {name: counts[name] for name, state in states.items() if state and state.partitions < counts[name]}
+        try:
+            if more:
+                await admin.create_partitions({name: NewPartitions(count) for name, count in more.items()})
+        except KafkaError as error:
+            raise TopicError(f"the broker did not grow {', '.join(more)}: {error}") from error
+        await _until_shown(
+            admin, specs, within_seconds, lambda spec, state: state.led and state.partitions >= counts[spec.name]
+        )
 
 
 def undescribed(specs: Iterable[TopicSpec], states: Mapping[str, TopicState | None]) -> list[str]:
@@ -132,6 +164,8 @@ def undescribed(specs: Iterable[TopicSpec], states: Mapping[str, TopicState | No
 def problems(specs: Iterable[TopicSpec], states: Mapping[str, TopicState | None]) -> list[Problem]:
     """What is wrong, judged from what ``describe`` gave."""
     found: list[Problem] = []
+    specs = list(specs)
+    read = {spec.follows for spec in specs}
     for spec in specs:
         state = states[spec.name]
         if state is None:
@@ -139,7 +173,7 @@ def problems(specs: Iterable[TopicSpec], states: Mapping[str, TopicState | None]
             continue
         if _partitions_are_wrong(spec, state):
             wrong = f"it has {state.partitions} partitions and {spec.partitions} are expected"
-            found.append(Problem(spec.name, wrong, _partition_remedy(spec, state)))
+            found.append(Problem(spec.name, wrong, _partition_remedy(spec, state, grows=spec.name in read)))
         for key, wrong in _wrong_configs(spec, state.configs):
             found.append(Problem(spec.name, wrong, _config_remedy(spec, key)))
     return found
@@ -149,13 +183,21 @@ def _partitions_are_wrong(spec: TopicSpec, state: TopicState) -> bool:
     return state.partitions < spec.partitions or (state.partitions > spec.partitions and not spec.grows)
 
 
-def _partition_remedy(spec: TopicSpec, state: TopicState) -> str:
+def _partition_remedy(spec: TopicSpec, state: TopicState, *, grows: bool) -> str:
     if spec.grows:
         return f"run: {_CREATE}"
     if spec.follows:
-        return f"stop the workers, delete the topic (what they have learnt goes with it) and run: {_CREATE}"
+        count = max(spec.partitions, state.partitions)
+        return (
+            f"to keep what was learnt, run with the configuration as it was before: {_GROW} {spec.follows}={count}; if "
+            f"it may go, stop the workers, delete the topic and run: {_CREATE}"
+        )
     keep = f"to keep it, set topics.partitions_by_topic: {{{spec.name}: {state.partitions}}}"
-    return f"{keep}; if its content may go, delete it and run: {_CREATE}" if spec.ours else keep
+    if not spec.ours:
+        return keep
+    if grows and state.partitions < spec.partitions:
+        keep += f"; to grow it and keep what was learnt, run with that setting: {_GROW} {spec.name}={spec.partitions}"
+    return f"{keep}; if its content may go, delete it and run: {_CREATE}"
 
 
 def _wrong_configs(spec: TopicSpec, actual: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -183,21 +225,41 @@ def _config_remedy(spec: TopicSpec, key: str) -> str:
 
 
 @asynccontextmanager
-async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A started one. Raises KafkaConnectionError where the broker cannot be reached, WorkerExit where it refuses us."""
     admin = AIOKafkaAdminClient(**connection(settings))
     try:
-        await admin.start()
+        async with connecting(settings):
+            await admin.start()
         yield admin
     finally:
         await admin.close()
 
 
-async def _describe(admin: AIOKafkaAdminClient, specs: Iterable[TopicSpec]) -> dict[str, TopicState | None]:
-    # All topics at once: asked for a missing topic by name, a broker may create it on the spot.
-    there = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics()}
+def _planned(settings: Settings, names: Collection[str] | None) -> list[TopicSpec]:
+    return [spec for spec in plan(settings) if names is None or spec.name in names]
+
+
+async def _describe(
+    admin: AIOKafkaAdminClient, specs: Iterable[TopicSpec], *, configs: bool = True
+) -> dict[str, TopicState | None]:
     names = [spec.name for spec in specs]
-    told = await _describe_configs(admin, [name for name in names if name in there])
+    there = await _there(admin, names)
+    told = await _describe_configs(admin, list(there)) if configs else {}
     return {name: _state(there[name], told.get(name, [])) if name in there else None for name in names}
+
+
+async def _there(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, list[Any]]:
+    """The partitions of those of the topics that there are. By name: of a list of all topics, Kafka leaves out what
+    may not be looked at, and it would seem to be missing."""
+    # Unless told not to, a broker may create a missing topic that is asked for by name.
+    answer = await admin._send_request(MetadataRequest(names, allow_auto_topic_creation=False))
+    found = {topic["topic"]: topic for topic in answer.to_object()["topics"]}
+    hidden = {name for name, topic in found.items() if topic["error_code"] == TopicAuthorizationFailedError.errno}
+    if hidden:
+        raise TopicAuthorizationFailedError(hidden)
+    gone = UnknownTopicOrPartitionError.errno
+    return {name: found[name]["partitions"] for name in names if name in found and found[name]["error_code"] != gone}
 
 
 async def _describe_configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
@@ -260,23 +322,29 @@ async def _mend(admin: AIOKafkaAdminClient, spec: TopicSpec, state: TopicState) 
     return grow or bool(configs)
 
 
-async def _until_shown(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec], within_seconds: float) -> None:
+async def _until_shown(
+    admin: AIOKafkaAdminClient,
+    specs: Sequence[TopicSpec],
+    within_seconds: float,
+    is_shown: Callable[[TopicSpec, TopicState], bool],
+) -> None:
     """Wait until the broker shows the topics as they were made: what it acknowledged it may show a moment later."""
     waiting: list[str] = []
     try:
         async with asyncio.timeout(within_seconds):
-            while waiting := await _not_shown(admin, specs):
+            while waiting := await _not_shown(admin, specs, is_shown):
                 await asyncio.sleep(0.05)
     except TimeoutError as error:
         names = ", ".join(waiting)
         raise TopicError(f"after {within_seconds:g} s the broker does not show as they were made: {names}") from error
 
 
-async def _not_shown(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> list[str]:
+async def _not_shown(
+    admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec], is_shown: Callable[[TopicSpec, TopicState], bool]
+) -> list[str]:
     states = await _describe(admin, specs)
-    waiting = []
-    for spec in specs:
-        state = states[spec.name]
-        if state is None or not state.led or any(_mendable(spec, state)):
-            waiting.append(spec.name)
-    return waiting
+    return [spec.name for spec in specs if (state := states[spec.name]) is None or not is_shown(spec, state)]
+
+
+def _is_as_made(spec: TopicSpec, state: TopicState) -> bool:
+    return state.led and not any(_mendable(spec, state))

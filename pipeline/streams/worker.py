@@ -5,28 +5,38 @@ where the broker lets it.
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
 import signal
-import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 import faust
 from aiokafka.errors import KafkaError
 from mode import Service
 
 from pipeline.settings import Settings
-from pipeline.streams import clients, topics
+from pipeline.streams import access, agents_group, clients, refusals, topics
+from pipeline.streams.endpoints import Endpoints
 from pipeline.streams.exits import Exit, WorkerExit
+from pipeline.streams.logs import last_words
 from pipeline.streams.shard import ShardService
 from pipeline.streams.watchdog import BrokerProbe, LoopWatch
 
 log = logging.getLogger(__name__)
 
+#: For a start that is given up to end.
+_GIVE_UP_SECONDS = 2.0
+#: Bound on a shutdown without a broker: what there is to save cannot be saved.
+_WITHOUT_BROKER_SECONDS = 10.0
 
-async def run(app: faust.App, shards: Sequence[ShardService], probe: BrokerProbe, settings: Settings) -> Exit:
+
+async def run(
+    app: faust.App, shards: Sequence[ShardService], probe: BrokerProbe, endpoints: Endpoints, settings: Settings
+) -> Exit:
     """Start the app, wait, stop it; returns the exit code."""
     loop = asyncio.get_running_loop()
     watch = LoopWatch(loop, settings.worker.loop_blocked_seconds)
@@ -36,36 +46,64 @@ async def run(app: faust.App, shards: Sequence[ShardService], probe: BrokerProbe
         loop.add_signal_handler(number, stop.set)
     gc.freeze()  # what is loaded by now stays; millions of short-lived records are no reason to look at it again
     gc.set_threshold(100_000, 20, 50)
+    refusals.tell_once()
     try:
-        await _check_topics(settings)
-        idempotent = await clients.idempotence(settings)
-        for shard in shards:
-            shard.idempotent = idempotent
-        await app.start()
-        await _until_over(app, shards, probe, stop)
-        code = _verdict(app, shards, probe)
+        if await _unless(stop, _start(app, shards, endpoints, settings)):
+            await _until_over([app, endpoints, probe, *shards], stop)
+        code = _verdict(app, shards, probe, endpoints, settings)
     except WorkerExit as error:
         log.error("%s", error)
         code = error.code
     except (KafkaError, OSError) as error:
-        log.error("the broker at %s cannot be reached: %s", settings.broker.bootstrap, error)
-        code = Exit.BROKER_LOST
+        refused = refusals.of_operation(error, settings)
+        log.error("%s", refused or f"the broker at {settings.broker.bootstrap} cannot be reached: {error}")
+        code = refused.code if refused else Exit.BROKER_LOST
+    log.info("stopping; the exit code will be %d", code, extra={"code": int(code)})
     _bound_shutdown(settings.worker.shutdown_seconds, code)
+    # At once: each may need the time that a save takes.
+    await asyncio.gather(*(shard.stop() for shard in shards), return_exceptions=True)
     await app.stop()
+    await endpoints.stop()  # where the app did not come so far as to own them
     watch.stop()
     return code
 
 
+async def _start(app: faust.App, shards: Sequence[ShardService], endpoints: Endpoints, settings: Settings) -> None:
+    await endpoints.start()
+    text = "worker with the roles %s, broker %s, endpoints at %s"
+    log.info(text, ", ".join(settings.worker.roles), settings.broker.bootstrap, endpoints.where)
+    await _check_topics(settings)
+    idempotent = await clients.idempotence(settings)
+    for shard in shards:
+        shard.idempotent = idempotent
+    if app.boot_strategy.enable_kafka:
+        await agents_group.check(settings, app.conf.id)
+    await app.start()
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do it, but give it up at a stop signal; was it done? Raises what it raises."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not working.done():
+        working.cancel()
+        await asyncio.wait([working], timeout=_GIVE_UP_SECONDS)
+        return False
+    working.result()
+    return True
+
+
 async def _check_topics(settings: Settings) -> None:
-    problems = await topics.check(settings)
+    problems = await topics.check(settings, access.topics_of(settings, settings.worker.roles))
     if problems:
-        lines = "\n  ".join(str(problem) for problem in problems)
-        raise WorkerExit(Exit.TOPICS, f"topics are missing or wrong:\n  {lines}")
+        for problem in problems:
+            log.error("%s", problem, extra={"topic": problem.topic})
+        raise WorkerExit(Exit.TOPICS, f"{len(problems)} topics are missing or wrong")
 
 
-async def _until_over(app: faust.App, shards: Sequence[ShardService], probe: BrokerProbe, stop: asyncio.Event) -> None:
+async def _until_over(services: Sequence[Service], stop: asyncio.Event) -> None:
     """Wait for a stop signal or for anything to crash."""
-    services: list[Service] = [app, probe, *shards]
     waits = [asyncio.ensure_future(stop.wait())]
     waits += [asyncio.ensure_future(service._crashed.wait()) for service in services]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -73,11 +111,14 @@ async def _until_over(app: faust.App, shards: Sequence[ShardService], probe: Bro
         wait.cancel()
 
 
-def _verdict(app: faust.App, shards: Sequence[ShardService], probe: BrokerProbe) -> Exit:
-    failures = [probe.failure, *(shard.failure for shard in shards), app.crash_reason]
+def _verdict(
+    app: faust.App, shards: Sequence[ShardService], probe: BrokerProbe, endpoints: Endpoints, settings: Settings
+) -> Exit:
+    failures = [endpoints.failure, probe.failure, *(shard.failure for shard in shards), app.crash_reason]
     found = next((failure for failure in failures if failure is not None), None)
     if found is None:
         return Exit.CLEAN
+    found = refusals.of_operation(found, settings) or found
     if isinstance(found, WorkerExit):
         log.error("%s", found)
         return found.code
@@ -90,9 +131,11 @@ def _bound_shutdown(seconds: float, code: Exit) -> None:
     """End the process when the shutdown takes too long."""
 
     def end() -> None:
-        print(f"calmstream: the shutdown took longer than {seconds:.0f} s; ending", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # whoever keeps the log may have no space left
+            last_words(f"calmstream: the shutdown took longer than {seconds:.0f} s; ending")
         os._exit(code if code != Exit.CLEAN else Exit.SHUTDOWN_TOO_LONG)
 
+    seconds = min(seconds, _WITHOUT_BROKER_SECONDS) if code == Exit.BROKER_LOST else seconds
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()

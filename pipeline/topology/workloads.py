@@ -24,7 +24,9 @@ _Key = tuple[str, str]
 class _Workload:
     first_us: int
     instances: dict[str, str] = field(default_factory=dict)  # instance → its version, the newest last
-    begun_us: dict[str, int] = field(default_factory=dict)  # version → when an instance last began with it, in that order
+    begun_us: dict[str, int] = field(
+        default_factory=dict
+    )  # version → when an instance last began with it
     newest: str = ""
 
 

@@ -62,6 +62,10 @@ class Progress:
         """Offsets of the source below this are applied; None when any may come."""
         return self._sources.get(name, _UNEXPECTED).applied
 
+    def heard(self) -> dict[str, int]:
+        """``applied`` by name, where it is known."""
+        return {name: source.applied for name, source in self._sources.items() if source.applied is not None}
+
     def accepts(self, name: str, start: int) -> bool:
         """False when a block would leave a gap: its writer failed before and will send again."""
         applied = self.applied(name)

@@ -1,7 +1,8 @@
 """Rows held back by the end of their tumbling window until the watermark passes it.
 
 Guarantee: ``close`` gives a window's rows sorted by (row, time) without repeats, the same for every order of arrival;
-of points with the same row and time the first by (source, offset) stays. Shapes are (points,) throughout.
+of points with the same row and time the first by (source, offset) stays. Shapes are (points,) throughout. With a bound
+on rows, those of the latest windows are let go, and it is known from which window on they are missing.
 """
 
 from dataclasses import dataclass, field
@@ -58,30 +59,66 @@ class ClosedWindow:
 
 
 class Pending:
-    """Rows by window end."""
+    """Rows by window end; at most ``most_rows`` of them, but for the windows up to ``horizon_us``."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_rows: int | None = None) -> None:
+        self._most_rows = most_rows
         self._chunks: dict[int, list[Rows]] = {}
+        self._size = 0
+        self._let_go = np.empty(0, np.int64)
+        #: The last window end of which all rows are and will be here; None while that is so of every one.
+        self.horizon_us: int | None = None
 
     def __len__(self) -> int:
-        return sum(rows.row.size for chunks in self._chunks.values() for rows in chunks)
+        return self._size
+
+    @property
+    def whole(self) -> bool:
+        """Was nothing let go?"""
+        return not self._let_go.size
 
     def hold(self, rows: Rows, ends: Ints) -> int:
-        """Keep each row until its window's end passes; returns the greatest end held (0 for no rows)."""
+        """Keep each row until its window's end passes, or let it go; returns the greatest end (0 for no rows)."""
         if not ends.size:
             return 0
-        first = int(ends[0])
+        last = int(ends.max())
+        if self.horizon_us is not None and last > self.horizon_us:
+            near = ends <= self.horizon_us
+            self._let_go = np.union1d(self._let_go, rows.row[~near])
+            rows, ends = rows.take(near), ends[near]
+        first = int(ends[0]) if ends.size else 0
         if (ends == first).all():
-            self._chunks.setdefault(first, []).append(rows)
-            return first
-        for end in np.unique(ends).tolist():
-            self._chunks.setdefault(end, []).append(rows.take(ends == end))
-        return max(int(ends.max()), 0)
+            if ends.size:
+                self._keep(first, rows)
+        else:
+            for end in np.unique(ends).tolist():
+                self._keep(end, rows.take(ends == end))
+        if self._most_rows is not None and self._size > self._most_rows and self.horizon_us is None:
+            self._let_the_latest_go(self._most_rows // 2)
+        return max(last, 0)
+
+    def _keep(self, end_us: int, rows: Rows) -> None:
+        self._chunks.setdefault(end_us, []).append(rows)
+        self._size += rows.row.size
+
+    def _let_the_latest_go(self, most_rows: int) -> None:
+        """Keep the earliest windows that have so many rows together, one window at least."""
+        ends = sorted(self._chunks)
+        until = np.cumsum([sum(rows.row.size for rows in self._chunks[end_us]) for end_us in ends])
+        kept = max(int(np.searchsorted(until, most_rows, "right")), 1)
+        gone = [rows.row for end_us in ends[kept:] for rows in self._chunks.pop(end_us)]
+        self.horizon_us, self._size = ends[kept - 1], int(until[kept - 1])
+        self._let_go = np.unique(np.concatenate([self._let_go, *gone]))
+
+    def clear(self) -> None:
+        """Nothing is held, and nothing was let go."""
+        self._chunks, self._size, self.horizon_us = {}, 0, None
+        self._let_go = np.empty(0, np.int64)
 
     def rows(self) -> Ints:
-        """The rows that wait, distinct."""
+        """The rows that wait, distinct; those let go wait too."""
         waiting = [rows.row for chunks in self._chunks.values() for rows in chunks]
-        return np.unique(np.concatenate(waiting)) if waiting else np.empty(0, np.int64)
+        return np.unique(np.concatenate([self._let_go, *waiting]))
 
     def due(self, watermark_us: int) -> list[int]:
         """Window ends at or before the watermark that hold rows, in order."""
@@ -89,6 +126,7 @@ class Pending:
 
     def close(self, end_us: int) -> ClosedWindow:
         chunks = sorted(self._chunks.pop(end_us, ()), key=lambda rows: rows.source)
+        self._size -= sum(rows.row.size for rows in chunks)
         if not chunks:
             none = np.empty(0, np.int64)
             return ClosedWindow(end_us, none, none, np.empty(0), none, {}, 0)

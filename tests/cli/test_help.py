@@ -13,7 +13,19 @@ def test_the_first_page_says_what_it_is_how_to_try_it_and_every_verb() -> None:
     page = " ".join(runner.invoke(app, ["--help"]).output.split())
     assert "Telemetry from Kafka in, few and explained incidents out." in page
     assert "calmstream broker --topics" in page
-    for verb in ("worker", "broker", "topics", "policy", "incidents", "signals", "signal", "inputs", "dead-letter"):
+    for verb in (
+        "worker",
+        "broker",
+        "topics",
+        "state",
+        "policy",
+        "incidents",
+        "signals",
+        "signal",
+        "why",
+        "inputs",
+        "dead-letter",
+    ):
         assert f" {verb} " in page
     assert "4 broker not reached or lost" in page
 
@@ -26,12 +38,17 @@ def test_the_first_page_says_what_it_is_how_to_try_it_and_every_verb() -> None:
         ["topics", "create"],
         ["topics", "check"],
         ["topics", "describe"],
+        ["topics", "grow"],
+        ["state", "inspect"],
+        ["state", "export"],
+        ["state", "reset"],
         ["policy", "apply"],
         ["policy", "list"],
         ["policy", "remove"],
         ["incidents"],
         ["signals"],
         ["signal", "show"],
+        ["why"],
         ["inputs", "check"],
         ["inputs", "tail"],
         ["dead-letter", "list"],
@@ -56,6 +73,8 @@ def test_every_verb_explains_itself(verb: list[str]) -> None:
         (["signals", "name=~("], "is not a regular expression"),
         (["signals", "=x"], "matcher name is ''"),
         (["broker", "--port", "0"], "Invalid value for '--port'"),
+        (["topics", "grow", "calm.signals"], "'calm.signals' is not TOPIC=COUNT; write for instance calm.signals=8"),
+        (["state", "reset", "--role", "all"], "Invalid value for '--role'"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )

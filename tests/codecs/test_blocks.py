@@ -124,7 +124,10 @@ def histogram_block() -> SignalBlock:
 def score_of(rows: int) -> ScoreBlock:
     floats = np.arange(rows, dtype=np.float64)
     ids, ints = np.arange(rows, dtype=np.uint64) + 2**63, np.arange(rows, dtype=np.int64)
-    return ScoreBlock(T, ids, T + ints, ints.astype(np.uint32), *([floats] * 5), ints % 2 == 1)
+    needed, verdict = floats.astype(np.float32), ints.astype(np.uint8)
+    return ScoreBlock(
+        T, ids, T + ints, ints.astype(np.uint32), *([floats] * 5), ints % 2 == 1, needed, verdict, "policies@0"
+    )
 
 
 @pytest.mark.parametrize("rows", [0, 1, 1000])
@@ -136,7 +139,7 @@ def test_a_score_block_comes_back_as_it_was(rows: int) -> None:
 def test_a_block_of_another_kind_is_refused_by_name() -> None:
     with pytest.raises(DamagedFrame, match="not a block of 'signals/2'"):
         signal_block.decode(score_block.encode(score_of(3)))
-    with pytest.raises(DamagedFrame, match="not a block of 'scores/1'"):
+    with pytest.raises(DamagedFrame, match="not a block of 'scores/2'"):
         score_block.decode(signal_block.encode(histogram_block()))
     with pytest.raises(DamagedFrame, match="not a block of 'signals/2'"):
         signal_block.decode(columns.encode(None, {}))

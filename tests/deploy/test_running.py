@@ -5,11 +5,13 @@ broker knows no idempotent producing, so there that setting is ``if-available``;
 Every query of the dashboard and the alerts is held against what that worker exports.
 """
 
+import asyncio
 import json
 import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
+from aiokafka import AIOKafkaProducer
 
 from pipeline.streams.broker_process import LOOPBACK, BrokerProcess, free_port
 from pipeline.streams.embedded import EmbeddedBroker
@@ -24,11 +27,12 @@ from pipeline.telemetry import Telemetry
 from tests.deploy.composition import ROOT, environment, services
 from tests.deploy.dockerfile import stages
 from tests.deploy.promql import Use, uses
+from tests.docs.metrics import described
 from tests.kafka.server import KafkaServer
 from tests.worker_process import WorkerProcess
 
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/calmstream.json").read_text())
-ALERTS = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
+ALERTS = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text())
 JOBS = {
     job["job_name"] for job in yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
 }
@@ -51,7 +55,7 @@ def process(service: str, addresses: Mapping[str, str], directory: Path) -> Work
     (entry_point,) = stages(ROOT / "deploy/Dockerfile")[-1].last("ENTRYPOINT").words
     assert entry_point == "calmstream"
     arguments = services()[service]["command"]
-    return WorkerProcess(environment(service) | addresses, directory=directory, arguments=arguments, name=service)
+    return WorkerProcess({**environment(service), **addresses}, directory=directory, arguments=arguments, name=service)
 
 
 @contextmanager
@@ -66,13 +70,17 @@ def started(broker: BrokerProcess, directory: Path, **other: str) -> Iterator[Wo
 
 
 @pytest.fixture(scope="module")
-def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
-    """Compose's worker on an embedded broker of its own: the names of its topics are the shipped ones."""
+def broker() -> Iterator[BrokerProcess]:
+    """An embedded broker of its own: the names of its topics are the shipped ones."""
+    with EmbeddedBroker() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def worker(broker: BrokerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
+    """Compose's worker."""
     directory = tmp_path_factory.mktemp("compose")
-    with (
-        EmbeddedBroker() as broker,
-        started(broker, directory, CALMSTREAM_BROKER__IDEMPOTENCE="if-available") as worker,
-    ):
+    with started(broker, directory, CALMSTREAM_BROKER__IDEMPOTENCE="if-available") as worker:
         yield worker
 
 
@@ -125,14 +133,14 @@ def exported(worker: WorkerProcess) -> dict[str, str]:
     return found
 
 
+METRICS = described(Telemetry())
+
+
 def labels_of(sample: str) -> set[str]:
-    """The labels of a metric of ours, by the name of one of its samples."""
-    of_ours = vars(Telemetry()).values()
-    for metric in [one for found in of_ours for one in (found.values() if isinstance(found, dict) else [found])]:
-        for family in metric.describe() if hasattr(metric, "describe") else ():
-            suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
-            if sample in [f"{family.name}{suffix}" for suffix in suffixes]:
-                return set(metric._labelnames) | ({"le"} if sample.endswith("_bucket") else set())
+    """The labels of a metric, by the name of one of its samples."""
+    for metric in METRICS:
+        if sample in metric.samples:
+            return set(metric.labels) | ({"le"} if sample.endswith("_bucket") else set())
     raise AssertionError(f"{sample} is no metric of Telemetry")
 
 
@@ -141,7 +149,7 @@ def test_a_query_uses_only_metrics_and_labels_that_a_running_worker_exports(
     name: str, expression: str, exported: dict[str, str]
 ) -> None:
     found = uses(expression)
-    assert found or "time()" in expression
+    assert found
     for use in found:
         if use.metric in MADE_BY_PROMETHEUS:
             assert use.labels <= TARGET_LABELS
@@ -149,6 +157,7 @@ def test_a_query_uses_only_metrics_and_labels_that_a_running_worker_exports(
         else:
             assert use.metric in exported, f"{name} asks for {use.metric}, which the worker does not export"
             assert use.labels <= labels_of(use.metric) | TARGET_LABELS, f"{name}: {use.metric}"
+            assert {use.matched.get("job")} <= {*JOBS, None}
             assert_fits(use, exported[use.metric])
 
 
@@ -156,11 +165,34 @@ def assert_fits(use: Use, kind: str) -> None:
     """Rates are of what counts up, slopes of gauges, and quantiles need the bounds of the buckets."""
     if {"rate", "increase"} & set(use.functions):
         assert kind in ("counter", "histogram"), use
-    if "deriv" in use.functions:
+    if {"deriv", "changes"} & set(use.functions):
         assert kind == "gauge", use
     if "histogram_quantile" in use.functions:
         assert use.metric.endswith("_bucket"), use
         assert all("le" in kept for kept in use.kept), use
+
+
+def test_what_alerts_go_by_moves_with_what_happens(worker: WorkerProcess, broker: BrokerProcess) -> None:
+    """A message that cannot be used is counted, and state is saved again and again."""
+    saved = {f'calmstream_checkpoint_timestamp_seconds{{role="{role}"}}' for role in ("ingest", "score", "correlate")}
+    before = worker.metrics()
+    letters = 'calmstream_dead_letters_total{role="ingest",topic="calm.points"}'
+    assert before[letters] == 0
+    asyncio.run(send(broker, "calm.points", b"no point"))
+    worker.wait_until(lambda: worker.metrics()[letters] == 1, "done with the message")
+    worker.wait_until(lambda: all(worker.metrics()[each] > before[each] for each in saved), "saved anew")
+    after = worker.metrics()
+    assert all(abs(time.time() - after[each]) < 300 for each in saved)
+    assert {value for name, value in after.items() if name.startswith("calmstream_lag_seconds")} == {0}
+
+
+async def send(broker: BrokerProcess, topic: str, value: bytes) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap)
+    await producer.start()
+    try:
+        await producer.send_and_wait(topic, value)
+    finally:
+        await producer.stop()
 
 
 def matched(label: str) -> set[str]:

@@ -1,22 +1,22 @@
-"""``docs/operations.md`` has every endpoint, exit code, metric, reason and alert, and nothing else."""
+"""``docs/operations.md`` has every endpoint, exit code, reason and alert, and nothing else."""
 
 import re
-from collections.abc import Iterator
 from typing import get_args
 
 import yaml
-from prometheus_client import Metric
 
-from pipeline import app
 from pipeline.settings import Role, Settings
+from pipeline.streams.endpoints import PATHS
 from pipeline.streams.exits import Exit
+from pipeline.streams.logs import FIELDS
 from pipeline.streams.topic_table import OUTPUTS
-from pipeline.telemetry import Telemetry
+from pipeline.telemetry import HTTP_REASONS, Telemetry
+from tests.docs.metrics import described
 from tests.docs.pages import DOCS, rows, section, unquoted
 
 PAGE = "operations.md"
 PIPELINE = DOCS.parent / "pipeline"
-ALERTS = DOCS.parent / "deploy/prometheus/alerts.yml"
+ALERTS = DOCS.parent / "deploy/prometheus/alerts.yaml"
 
 
 def first_cells(heading: str) -> list[str]:
@@ -24,26 +24,21 @@ def first_cells(heading: str) -> list[str]:
 
 
 def test_every_endpoint_is_on_the_page() -> None:
-    routes = app.create(Settings()).app.web.web_app.router.resources()
-    assert first_cells("## Endpoints") == [route.canonical for route in routes]
+    table = section(PAGE, "## Endpoints").partition("### ")[0]
+    assert [unquoted(row[0]) for row in rows(table)] == list(PATHS)
+
+
+def test_every_reason_of_a_refused_request_is_on_the_page() -> None:
+    assert first_cells("### Who may read them, and limits") == list(HTTP_REASONS)
+
+
+def test_every_key_of_a_log_line_is_on_the_page() -> None:
+    keys = re.findall(r"`(\w+)`", " ".join(row[0] for row in rows(section(PAGE, "## Logs"))))
+    assert keys == ["time", "level", "logger", "message", *FIELDS, "exception"]
 
 
 def test_every_exit_code_is_on_the_page() -> None:
     assert first_cells("## Exit codes of `calmstream worker`") == [str(int(code)) for code in sorted(Exit)]
-
-
-def test_every_metric_is_on_the_page_with_its_type_and_labels() -> None:
-    table = [row for row in rows(section(PAGE, "## Metrics")) if len(row) == 4]
-    assert [(unquoted(name), kind, labels) for name, kind, labels, _ in table] == [
-        described(metric) for metric in metrics_of(Telemetry())
-    ]
-
-
-def metrics_of(telemetry: Telemetry) -> Iterator[Metric]:
-    for found in vars(telemetry).values():
-        for metric in found.values() if isinstance(found, dict) else [found]:
-            if hasattr(metric, "describe"):
-                yield metric
 
 
 def test_every_role_and_every_topic_that_we_write_is_on_the_page() -> None:
@@ -51,10 +46,10 @@ def test_every_role_and_every_topic_that_we_write_is_on_the_page() -> None:
     assert cells == [*get_args(Role), *(Settings().topic(row.name) for row in OUTPUTS)]
 
 
-def described(metric: Metric) -> tuple[str, str, str]:
-    (family,) = metric.describe()
-    name = f"{family.name}_total" if family.type == "counter" else family.name
-    return name, family.type, ", ".join(f"`{label}`" for label in metric._labelnames)
+def test_a_metric_that_the_page_names_is_one() -> None:
+    samples = {sample for metric in described(Telemetry()) for sample in metric.samples}
+    named = set(re.findall(r"(?<!-)calmstream_[a-z_]*[a-z]", (DOCS / PAGE).read_text()))
+    assert named <= samples
 
 
 def test_every_reason_that_is_counted_is_on_the_page_and_every_reason_on_it_is_counted() -> None:
@@ -73,11 +68,12 @@ def counted(sources: str) -> set[str]:
         r'dropped\["(\w+)"\]',
         r'dropped=\{"(\w+)"',
         r'\("((?:bad|no)_\w+)", "',
-        r'drops\.labels\([\w.]+, "(\w+)"\)',
+        r'drops\.labels\((?:[\w.]+|"\w+"), "(\w+)"\)',
     )
     return {reason for form in forms for reason in re.findall(form, sources)}
 
 
 def test_the_page_says_what_to_do_about_every_alert() -> None:
-    groups = yaml.safe_load(ALERTS.read_text())["groups"]
-    assert first_cells("## Alerts") == [rule["alert"] for group in groups for rule in group["rules"]]
+    given = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
+    table = [(unquoted(alert), severity) for alert, severity, _ in rows(section(PAGE, "## Alerts"))]
+    assert table == [(rule["alert"], rule["labels"]["severity"]) for rule in given]

@@ -64,6 +64,7 @@ class ShardRun:
         if snapshot is not None:
             self.chain.restore(snapshot)
         self.position = snapshot.offset if snapshot is not None else 0
+        self.reread = 0
         self.writer = checkpoints.Writer(self.name, epoch)
         self.older = [key for key, _ in checkpoints.other_epochs(self.name, epoch, live)]
 
@@ -78,7 +79,7 @@ class ShardRun:
         ]
         if records:
             output = self.chain.apply(records)
-            self.position += len(records)
+            self._go_on(len(records), output)
             self._write(output)
 
     def read_and_lose(self, limit: int, dice: random.Random) -> None:
@@ -92,10 +93,15 @@ class ShardRun:
         if inner:
             del output.records[dice.choice(inner)]
         self._write(output)
-        self.position += len(records)
+        self._go_on(len(records), output)
         self.read(limit)  # the refusal is noticed only now
         self.flush()
         raise Crashed
+
+    def _go_on(self, applied: int, output: Output) -> None:
+        again = output.reread_from is not None
+        self.reread += again
+        self.position = output.reread_from if again else self.position + applied  # type: ignore[assignment]
 
     def flush(self, *, idle: bool = False) -> None:
         self._write(self.chain.flush(idle=idle))

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,8 +84,10 @@ def fill(log: Log, seed: int) -> None:
         log.append("points", p, None, json.dumps(last).encode(), (START + SECONDS + 300) * 1000)
 
 
-def run(seed: int, schedule: int | None) -> Log:
-    """Feed everything through; ``schedule`` seeds the disturbance, None is an undisturbed run."""
+def run(seed: int, schedule: int | None, most_held_rows: int | None = None) -> Log:
+    """Feed everything through; ``schedule`` seeds the disturbance, None is an undisturbed run, which reads one source
+    after the other. With ``most_held_rows`` score shards must read again what they could not hold."""
+    bounded = replace(CONFIG, most_held_rows=most_held_rows)
     log = Log()
     fill(log, seed)
     dice = random.Random(schedule)
@@ -93,13 +96,16 @@ def run(seed: int, schedule: int | None) -> Log:
     def own(topic: str, partition: int, state: str, make: Callable[[int], Chain]) -> ShardRun:
         return ShardRun(log, topic, partition, state, lambda: make(partition), f"e{next(epochs)}")
 
-    places = [(topic, p, state, make) for topic, count, state, make in STAGES for p in range(count)]
+    score: Callable[[int], Chain] = lambda p: ScoreChain(p, bounded)  # noqa: E731 (as its neighbours in the table)
+    stages = [(*where, score if where[0] == "signals" else make) for *where, make in STAGES]
+    places = [(topic, p, state, make) for topic, count, state, make in stages for p in range(count)]
     owners = [own(*place) for place in places]
     if schedule is None:
         for owner in owners:
             while owner.behind:
                 owner.read(500)
                 owner.flush()
+        assert most_held_rows is None or sum(owner.reread for owner in owners) > 4
     zombies: list[ShardRun] = []
     while any(owner.behind for owner in owners):
         at = dice.randrange(len(owners))
@@ -189,3 +195,12 @@ def test_a_disturbed_run_gives_the_same_incidents_and_windows(undisturbed: Log, 
     disturbed = run(seed=1, schedule=schedule)
     assert windows(disturbed) == windows(undisturbed)
     assert incidents(disturbed) == incidents(undisturbed)
+
+
+@pytest.mark.parametrize(("most_held_rows", "schedule"), [(20, None), (300, None), (300, 21)])
+def test_rows_that_could_not_be_held_while_a_source_was_behind_are_read_again(
+    undisturbed: Log, most_held_rows: int, schedule: int | None
+) -> None:
+    bounded = run(seed=1, schedule=schedule, most_held_rows=most_held_rows)
+    assert windows(bounded) == windows(undisturbed)
+    assert incidents(bounded) == incidents(undisturbed)

@@ -174,8 +174,11 @@ def _tell(log: Log, told: Control) -> None:
     log.append("signals", 0, None, value, headers=headers)
 
 
-def run(log: Log, schedule: int | None) -> tuple[dict[Any, Any], dict[Any, Any]]:
-    """Score and correlate; anomalies and incidents by id and revision, as consumers keep them."""
+Kept = tuple[dict[Any, Any], dict[Any, Any], dict[Any, Any]]
+
+
+def run(log: Log, schedule: int | None) -> Kept:
+    """Score and correlate; anomalies, incidents and suppressions by id and revision, as consumers keep them."""
     dice = random.Random(schedule)
     out = Log()
     out.partitions["signals", 0] = log.partitions["signals", 0]
@@ -213,7 +216,7 @@ def run(log: Log, schedule: int | None) -> tuple[dict[Any, Any], dict[Any, Any]]
                 owners[topic].flush()
             except Crashed:
                 owners[topic] = own(topic)
-    return _kept(out, "anomalies"), _kept(out, "incidents")
+    return _kept(out, "anomalies"), _kept(out, "incidents"), _kept(out, "suppressions")
 
 
 def _kept(log: Log, topic: str) -> dict[Any, Any]:
@@ -232,22 +235,26 @@ def log() -> Log:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(log: Log) -> tuple[dict[Any, Any], dict[Any, Any]]:
+def undisturbed(log: Log) -> Kept:
     return run(log, None)
 
 
-def test_many_versions_are_carried(undisturbed: tuple[dict[Any, Any], dict[Any, Any]]) -> None:
-    anomalies, incidents = undisturbed
+def test_many_versions_are_carried(undisturbed: Kept) -> None:
+    anomalies, incidents, suppressions = undisturbed
     versions = {body["policy"]["version"] for body in anomalies.values()}
     assert len(versions) > 15
     assert {body["owner"] for body in anomalies.values()} == {"team0", "team1"}
     assert len({body["owner_budget"] for body in anomalies.values()}) > 3
     members = {member["anomaly_id"] for body in incidents.values() for member in body["members"]}
     assert 0 < len(members) < len({key for key, _ in anomalies})  # the rest was above the owners' budgets
+    assert {key for key, _ in anomalies} == members | {key for key, _ in suppressions}
+    assert {body["reason"] for body in suppressions.values()} == {"owner_budget"}
+    for body in suppressions.values():
+        assert body["owner_budget_used"] + 1 > max(1.0, body["owner_budget"])
 
 
 @pytest.mark.parametrize("schedule", range(8))
 def test_a_disturbed_run_gives_the_same_anomalies_with_the_same_versions(
-    log: Log, undisturbed: tuple[dict[Any, Any], dict[Any, Any]], schedule: int
+    log: Log, undisturbed: Kept, schedule: int
 ) -> None:
     assert run(log, schedule) == undisturbed

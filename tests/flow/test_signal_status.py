@@ -59,7 +59,7 @@ def test_a_signal_that_should_send_and_does_not_is_anomalous() -> None:
 def test_an_entity_has_a_condition_and_nothing_is_said_of_its_next_window() -> None:
     line = run(60, a=lambda n: 5 + n % 2, b=lambda n: 5 + n % 3, c=lambda n: 5 + n % 4)
     entity = statuses(line)["calm.entity"]
-    assert (entity.condition, entity.windows) == ("warm", 59)
+    assert (entity.condition, entity.windows, entity.needed) == ("cold", 59, 100)
     assert all(math.isnan(number) for number in (entity.last_value, entity.expected, entity.lower, entity.upper))
 
 

@@ -1,11 +1,13 @@
 """What an owner's budget lets start, as timelines in days."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.incidents.owner_budget import WEEK_US, OwnerBudget
-from pipeline.records import Anomaly
+from pipeline.records import US, Anomaly
 from tests.incidents.test_grouping import Story, anomaly
 
 DAY = WEEK_US // 7
@@ -84,12 +86,28 @@ def owned(signal: int, at: float, surprise: float = 5.0, budget: float | None = 
     return anomaly(signal, at - 20, at, surprise=surprise, owner="pay", owner_budget=budget, **changes)  # type: ignore[arg-type]
 
 
-def test_above_the_budget_an_anomaly_is_held_back_and_counted_once() -> None:
+def held_back(story: Story) -> list[tuple[str, int, str]]:
+    """Anomaly, revision and reason of what was told to start no incident."""
+    return [(each.anomaly.id, each.anomaly.revision, each.reason) for each in story.grouping.suppressed]
+
+
+def test_above_the_budget_every_transition_of_an_anomaly_is_told_to_start_nothing() -> None:
     story = Story()
     assert [told.id for told in story.at(120, owned(1, 120))] == ["inc-a1-100"]
     assert story.at(1000, owned(2, 1000)) == []
-    assert story.at(1010, owned(2, 1000, transition="updated", revision=2, step_us=1010_000_000)) == []
-    assert story.grouping.held_back == {"owner_budget": 1}
+    grown = replace(owned(2, 1000), transition="updated", revision=2, step_us=1010 * US)
+    assert story.at(1010, grown) == []
+    assert story.at(1020, replace(grown, transition="ended", revision=3, end_us=1010 * US)) == []
+    assert held_back(story) == [("a2-980", 1, "owner_budget"), ("a2-980", 2, "owner_budget")]
+
+
+def test_a_suppression_says_how_much_of_the_budget_was_spent() -> None:
+    story, later = Story(), WEEK_US / US / 4
+    for number, at in enumerate((0.0, 1000.0, later)):
+        story.at(at, owned(number, at, budget=2.0))
+    (told,) = story.grouping.suppressed
+    assert (told.step_us, told.anomaly.owner, told.anomaly.owner_budget) == (later * US, "pay", 2.0)
+    assert told.used == pytest.approx(1.5, abs=0.01)
 
 
 def test_what_is_held_back_may_join_an_open_incident() -> None:
@@ -97,7 +115,7 @@ def test_what_is_held_back_may_join_an_open_incident() -> None:
     story.at(120, owned(1, 120))
     (told,) = story.at(150, owned(2, 150))
     assert (told.transition, told.members) == ("updated", ("a1-100", "a2-130"))
-    assert story.grouping.held_back == {}
+    assert held_back(story) == []
 
 
 def test_joining_spends_nothing() -> None:
@@ -114,7 +132,7 @@ def test_the_most_surprising_of_a_step_goes_first() -> None:
     far_apart = [owned(4, 1000, 5.0, scope="a"), anomaly(5, 900, 1000, scope="a")]
     (told,) = story.at(1000, *far_apart)
     assert told.members == ("a5-900",)
-    assert story.grouping.held_back == {"owner_budget": 1}
+    assert held_back(story) == [("a4-980", 1, "owner_budget")]
 
 
 def test_one_without_a_budget_lets_the_others_of_its_step_join() -> None:
@@ -122,15 +140,15 @@ def test_one_without_a_budget_lets_the_others_of_its_step_join() -> None:
     story.at(120, owned(1, 120))
     (told,) = story.at(1000, owned(2, 1000, surprise=99.0), anomaly(3, 980, 1000))
     assert set(told.members) == {"a2-980", "a3-980"}
-    assert story.grouping.held_back == {}
+    assert held_back(story) == []
 
 
 def test_one_that_was_filtered_out_joins_but_starts_nothing() -> None:
     story = Story()
     false = anomaly(1, 100, 120, discovered=False)
     assert story.at(120, false) == []
-    assert story.grouping.held_back == {"false_discovery": 1}
+    assert held_back(story) == [("a1-100", 1, "false_discovery")]
     story.at(130, anomaly(2, 110, 130))
     (told,) = story.at(140, anomaly(3, 120, 140, discovered=False))
     assert told.members == ("a2-110", "a3-120")
-    assert story.grouping.held_back == {"false_discovery": 1}
+    assert held_back(story) == [("a1-100", 1, "false_discovery")]

@@ -29,6 +29,7 @@ class KafkaServer(BrokerProcess):
     """Apache Kafka.
 
     home: from ``fetch.home()``. properties: over those below, by Kafka's own names. java_options: heap and collector.
+    format_arguments: more of them for the tool that formats the folder, for instance users.
     """
 
     name = "apache-kafka"
@@ -41,11 +42,13 @@ class KafkaServer(BrokerProcess):
         java_options: Sequence[str] = LIGHT_JAVA,
         directory: Path | None = None,
         port: int | None = None,
+        format_arguments: Sequence[str] = (),
     ) -> None:
         super().__init__(directory=directory, port=port, start_seconds=90)
         self._controller_port = free_port()
         self._java = (fetch.java(), *java_options, *_LOGGING, "-cp", f"{home}/libs/*")
         self._properties = dict(properties or {})
+        self._format_arguments = format_arguments
 
     def command(self) -> Sequence[str]:
         return [*self._java, "kafka.Kafka", str(self._configuration)]
@@ -95,7 +98,7 @@ class KafkaServer(BrokerProcess):
 
     def _format(self) -> None:
         command = [*self._java, "kafka.tools.StorageTool", "format", "--standalone"]
-        command += ["--cluster-id", _CLUSTER, "--config", str(self._configuration)]
+        command += ["--cluster-id", _CLUSTER, "--config", str(self._configuration), *self._format_arguments]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode:
             raise BrokerError(f"{self._data} could not be formatted for Apache Kafka: {done.stdout.strip()}")

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
 
-from pipeline.codecs import anomaly_event, incident_event
+from pipeline.codecs import anomaly_event, incident_event, suppression_event
+from pipeline.incidents.grouping import Grouping
 from pipeline.policies import DetectorPolicy
 from pipeline.records import US, Anomaly, Change, Event, Happened, Incident, Kind, Member, Produced, Signal
 from tests.codecs.test_happening_event import CHANGES, EVENTS
@@ -20,7 +21,7 @@ from tests.flow.line import CONFIG, START, Line
 
 FOLDER = Path(__file__).parents[2] / "docs/schema"
 SCHEMAS: dict[str, Any] = {
-    name: json.loads((FOLDER / f"{name}.json").read_text()) for name in ("anomaly", "incident", "point")
+    name: json.loads((FOLDER / f"{name}.json").read_text()) for name in ("anomaly", "incident", "suppression", "point")
 }
 
 
@@ -65,20 +66,22 @@ def test_the_schema_is_valid_and_explains_every_property(name: str) -> None:
             assert "description" in value or "$ref" in value, f"{key} has no description"
 
 
-@pytest.mark.parametrize("name", ["anomaly", "incident"])
+@pytest.mark.parametrize("name", ["anomaly", "incident", "suppression"])
 def test_what_we_write_has_exactly_the_properties_of_the_schema(name: str) -> None:
     for found in objects(SCHEMAS[name]):
         assert found["additionalProperties"] is False
         assert sorted(found["required"]) == sorted(found["properties"])
 
 
-def test_both_events_name_a_signal_the_same_way() -> None:
+def test_all_events_name_a_signal_the_same_way() -> None:
     for part in ("signal", "time", "expected", "detector"):
         assert SCHEMAS["anomaly"]["$defs"][part] == SCHEMAS["incident"]["$defs"][part]
+    for part in ("signal", "time", "policy"):
+        assert SCHEMAS["anomaly"]["$defs"][part] == SCHEMAS["suppression"]["$defs"][part]
 
 
 def test_every_kind_of_signal_is_in_the_schemas() -> None:
-    for name in ("anomaly", "incident"):
+    for name in ("anomaly", "incident", "suppression"):
         assert SCHEMAS[name]["$defs"]["signal"]["properties"]["kind"]["enum"] == list(Kind)
 
 
@@ -141,6 +144,20 @@ def test_numbers_that_are_not_known_are_null() -> None:
     incident = incident_of()
     validate("anomaly", json.loads(anomaly_event.encode(incident.members[0].anomaly, "signals/0", 0)[0]))
     validate("incident", json.loads(incident_event.encode(incident)[0]))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"discovered": False, "false_discovery_rate": 0.1}, {"owner": "pay", "owner_budget": 2.0}]
+)
+def test_every_suppression_is_as_the_schema_says(changes: dict[str, Any]) -> None:
+    anomaly = replace(incident_of().members[0].anomaly, **changes)
+    grouping = Grouping(0, 0, budgets=[("default", "pay", 2.0, anomaly.step_us, 2.0)])
+    assert grouping.step([anomaly], anomaly.step_us) == []
+    (found,) = [json.loads(suppression_event.encode(each)[0]) for each in grouping.suppressed]
+    validate("suppression", found)
+    assert found["owner_budget_used"] == (2.0 if "owner" in changes else None)
+    with pytest.raises(AssertionError, match="reason"):
+        validate("suppression", found | {"reason": "bored"})
 
 
 @given(EVENTS, CHANGES)

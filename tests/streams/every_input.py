@@ -112,7 +112,7 @@ def messages() -> Iterator[Sent]:
             for _ in range(2 if topic == "otlp_spans" and dice.random() < 0.1 else 1):
                 yield Sent(second, topic, dice.randrange(PARTITIONS), value)
     for partition in range(PARTITIONS):
-        yield from (Sent(END - START, topic, partition, value) for topic, value in _last())
+        yield from (Sent(END - START, topic, partition, value) for topic, value in last(END))
 
 
 def points(second: int) -> Iterator[tuple[str, bytes]]:
@@ -195,13 +195,13 @@ def trace(one: Request) -> list[bytes]:
     ]
 
 
-def _last() -> Iterator[tuple[str, bytes]]:
-    """Something of another service on each input, long after everything else."""
-    end = END - START
-    yield "points", json.dumps({"ts": END, "name": "end", "value": 1, "attributes": {"service.name": "end"}}).encode()
+def last(at: int) -> Iterator[tuple[str, bytes]]:
+    """Something of another service on each input, at a time long after everything else."""
+    end = at - START
+    yield "points", json.dumps({"ts": at, "name": "end", "value": 1, "attributes": {"service.name": "end"}}).encode()
     yield "otlp_logs", logs(Line(end, "end", INFO, "end"))
-    yield "events", json.dumps({"ts": END, "type": "end", "entity": {"service.name": "end"}}).encode()
-    change = {"ts": END, "kind": "config", "entity": {"service.name": "end"}}
+    yield "events", json.dumps({"ts": at, "type": "end", "entity": {"service.name": "end"}}).encode()
+    change = {"ts": at, "kind": "config", "entity": {"service.name": "end"}}
     yield "changes", json.dumps(change).encode()
-    last = span("end", bytes(15) + b"\xff", bytes(7) + b"\xff", END * US - 1000, END * US)
-    yield "otlp_spans", traces_request(resource_spans({"service.name": "end"}, [last]))
+    final = span("end", bytes(15) + b"\xff", bytes(7) + b"\xff", at * US - 1000, at * US)
+    yield "otlp_spans", traces_request(resource_spans({"service.name": "end"}, [final]))

@@ -18,8 +18,8 @@ from pipeline.settings import Settings, load
 from pipeline.streams import topics
 from pipeline.streams.broker_process import BrokerProcess
 from pipeline.streams.reading import open_reader
+from tests.chaos.fault_run import Result, read_back
 from tests.streams.every_input import END, FORMATS, PARTITIONS, SECONDS, START, WINDOW_SECONDS, Sent
-from tests.streams.fault_run import Result, read_back
 from tests.worker_process import WorkerProcess
 
 #: Nothing is idle in a run, whatever is killed meanwhile: a pause must be longer than this, which must not be above the

@@ -12,8 +12,9 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client import CollectorRegistry
 
+from pipeline.flow.chain import Numbers
 from pipeline.records import NO_TIME, Message, Output, Snapshot
-from pipeline.streams import shard
+from pipeline.streams import chain_thread
 from pipeline.streams.clients import start_writer
 from pipeline.streams.exits import Exit, WorkerExit
 from pipeline.streams.shard import ShardService, Stage
@@ -58,6 +59,15 @@ class SlowChain:
         self.restored_from.append(snapshot.offset)
         self.restoring.set()
         self.go_on.wait()
+
+    def heard(self) -> dict[str, int]:
+        return {}
+
+    def numbers(self) -> Numbers:
+        return {}
+
+    def go_on_from(self, numbers: Numbers) -> None:
+        raise AssertionError("nothing was reset")
 
     def lost_history(self) -> None:
         raise AssertionError("nothing was deleted")
@@ -112,7 +122,7 @@ async def slow_restore(run: OneSignal) -> None:
 def test_a_chain_that_does_not_end_ends_the_service_and_saves_nothing(
     kafka: KafkaServer, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard, "_STUCK_SECONDS", 1.0)
+    monkeypatch.setattr(chain_thread, "STILL_SECONDS", 1.0)
     run = OneSignal(kafka, topic_prefix, tmp_path).create()
     asyncio.run(stuck(run))
     assert run.read("score.state") == []

@@ -14,6 +14,7 @@ from pipeline.codecs import edge_event, signal_block, template_event
 from pipeline.records import US, EdgeKind, Entity, Kind, Signal
 from pipeline.signals.identity import derived, made_signal
 from pipeline.streams.broker_process import BrokerProcess
+from tests.chaos.fault_run import Result
 from tests.kafka.server import KafkaServer
 from tests.streams.every_input import (
     INFO,
@@ -32,7 +33,6 @@ from tests.streams.every_input import (
     requests,
     trace,
 )
-from tests.streams.fault_run import Result
 from tests.streams.telemetry_run import TelemetryRun
 
 SHOP, CART = Entity("prod", "service:shop", ""), Entity("prod", "service:cart", "")

@@ -67,6 +67,7 @@ def test_a_checkpoint_topic_has_as_many_partitions_as_what_its_role_reads() -> N
         "calm.topology": 5,
         "calm.log-templates": 5,
         "calm.scores": 5,
+        "calm.suppressions": 5,
         "calm.incidents": 5,
         "calm.incidents.state": 5,
         "calm.control": 1,
@@ -173,8 +174,10 @@ async def test_a_wrong_partition_count_is_reported_with_what_to_do(broker: Broke
     )
     assert theirs.wrong == "it has 2 partitions and 4 are expected"
     assert theirs.remedy == f"to keep it, set topics.partitions_by_topic: {{theirs-{topic_prefix}metrics: 2}}"
-    assert signals.remedy.startswith(f"to keep it, set topics.partitions_by_topic: {{{topic_prefix}signals: 2}}; if")
-    assert state.remedy.startswith("stop the workers, delete the topic")
+    assert signals.remedy.startswith(
+        f"to keep it, set topics.partitions_by_topic: {{{topic_prefix}signals: 2}}; to grow it and"
+    )
+    assert f"calmstream topics grow {topic_prefix}signals=4; if it may go, stop the workers, delete" in state.remedy
 
 
 async def test_the_checkpoints_of_ingest_grow_with_its_inputs(kafka: KafkaServer, topic_prefix: str) -> None:

@@ -1,17 +1,13 @@
 """Several workers on one set of topics: who shows what, who is ready when, and roles apart."""
 
-import asyncio
 import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from aiokafka import AIOKafkaProducer
-
-from pipeline.settings import Settings, load
-from pipeline.streams import topics
+from tests.chaos.fault_run import FaultRun, Result
+from tests.chaos.stories import PARTITIONS
 from tests.kafka.server import KafkaServer
-from tests.streams.fault_run import END, PARTITIONS, START, FaultRun, Result, points, read_back
 from tests.worker_process import WorkerProcess
 
 
@@ -20,7 +16,7 @@ def test_a_worker_is_ready_when_it_has_restored_and_shows_only_the_partitions_th
 ) -> None:
     """While the first worker is paused the group waits for it, and so the second one cannot be ready."""
     run = FaultRun(kafka.bootstrap, topic_prefix, tmp_path)
-    asyncio.run(topics.create(settings_of(run)))
+    run.create()
     environment = run.settings() | {"CALMSTREAM_BROKER__SESSION_TIMEOUT_SECONDS": "6"}
     first, second = (WorkerProcess(environment, directory=tmp_path, name=name) for name in ("first", "second"))
     every = {f"{topic_prefix}{topic}/{p}" for topic in ("points", "signals", "anomalies") for p in range(PARTITIONS)}
@@ -59,14 +55,14 @@ def test_roles_apart_give_what_one_worker_gives(kafka: KafkaServer, topic_prefix
     results: list[Result] = []
     with contextlib.ExitStack() as stack:
         for run in (together, apart):
-            asyncio.run(topics.create(settings_of(run)))
-            asyncio.run(send_points(settings_of(run)))
+            run.create()
+            run.feed(0.0)
         for each in workers:
             each.start()
             stack.enter_context(running(each))
         for run, last in ((together, workers[0]), (apart, workers[-1])):
-            last.wait_until(lambda run=run, last=last: is_through(run, last), "done with all points")
-            results.append(asyncio.run(read_back(settings_of(run))))
+            run.wait_until_through(last)
+            results.append(run.result())
         for each in workers:
             assert each.stop() == 0
     one, several = results
@@ -90,34 +86,6 @@ def running(worker: WorkerProcess) -> Iterator[None]:
 def worker(run: FaultRun, roles: str) -> WorkerProcess:
     arguments = ("worker", "--roles", roles)
     return WorkerProcess(run.settings(), directory=run.directory, arguments=arguments, name=f"{run.prefix}{roles}")
-
-
-def settings_of(run: FaultRun) -> Settings:
-    return load(
-        overrides={
-            "broker": {"bootstrap": run.bootstrap},
-            "topic_prefix": run.prefix,
-            "topics": {"partitions": PARTITIONS},
-            "inputs": [{"topic": f"{run.prefix}points", "format": "json_points"}],
-        }
-    )
-
-
-async def send_points(settings: Settings) -> None:
-    """All points at once."""
-    async with AIOKafkaProducer(bootstrap_servers=settings.broker.bootstrap, linger_ms=5) as producer:
-        for second, partition, message in points():
-            at_ms = (START + second) * 1000
-            await producer.send(settings.inputs[0].topic, message, partition=partition, timestamp_ms=at_ms)
-
-
-def is_through(run: FaultRun, worker: WorkerProcess) -> bool:
-    """Has its correlate role seen the end of all points?"""
-    if worker.status("/ready") != 200:
-        return False
-    metrics = worker.metrics()
-    name = 'calmstream_watermark_timestamp_seconds{{partition="{}anomalies/{}",role="correlate"}}'
-    return all(metrics.get(name.format(run.prefix, number), 0.0) >= END - 10 for number in range(PARTITIONS))
 
 
 def shown(worker: WorkerProcess) -> set[str]:

@@ -115,6 +115,36 @@ def test_holding_no_rows_holds_nothing() -> None:
     assert held.due(10**18) == []
 
 
+@given(st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=8), max_size=12), st.integers(1, 20))
+def test_with_a_bound_all_rows_up_to_the_horizon_are_here_and_of_later_ones_it_is_known_who_waits(
+    blocks: list[list[int]], most_rows: int
+) -> None:
+    held, everything = Pending(most_rows), Pending()
+    for offset, times in enumerate(blocks):
+        rows = rows_of([Point("in/0", offset, time, 1000 + time, 0.0) for time in times])
+        ends = window_end(rows.time_us, LENGTH)
+        assert held.hold(rows, ends) == everything.hold(rows, ends)
+        assert held.horizon_us is not None or len(held) <= most_rows
+    assert held.rows().tolist() == everything.rows().tolist()
+    until = 10**6 if held.horizon_us is None else held.horizon_us
+    assert held.due(10**6) == everything.due(until)
+    assert held.whole == (len(held) == len(everything))
+    for end_us in held.due(10**6):
+        assert told(held.close(end_us)) == told(everything.close(end_us))
+    assert len(held) == 0
+
+
+def test_a_bound_keeps_the_earliest_windows_and_begins_anew_when_cleared() -> None:
+    held = Pending(4)
+    for time_us in (1025, 1005, 1015, 1005, 1035):
+        rows = rows_of([Point("in/0", time_us, 7, time_us, 0.0)])
+        held.hold(rows, window_end(rows.time_us, LENGTH))
+    assert (held.due(10**6), held.horizon_us, held.whole, len(held)) == ([1010], 1010, False, 2)
+    held.close(1010)
+    held.clear()
+    assert (held.due(10**6), held.horizon_us, held.whole, len(held)) == ([], None, True, 0)
+
+
 def test_a_window_that_holds_no_rows_can_be_closed_too() -> None:
     window = pending([]).close(1010)
     assert (window.end_us, window.row.size, window.duplicates, window.sources) == (1010, 0, 0, ())

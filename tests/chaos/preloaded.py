@@ -1,0 +1,11 @@
+"""What the fork server of ``forked`` has imported and compiled before its first worker: all that a worker imports."""
+
+import pipeline.app
+import pipeline.cli.replay
+import pipeline.cli.root
+import pipeline.cli.worker
+import pipeline.replay.run
+import pipeline.streams.worker  # noqa: F401
+from pipeline.flow.warm_up import warm_up
+
+warm_up()
