@@ -98,7 +98,7 @@ class FaultRun:
         }
 
     def loaded(self) -> Settings:
-        return _loaded(self.settings())
+        return loaded(self.settings())
 
     def create(self) -> "FaultRun":
         """Make the topics."""
@@ -231,7 +231,8 @@ async def _records(settings: Settings, name: str) -> list[ConsumerRecord]:
         await consumer.stop()
 
 
-def _loaded(environment: dict[str, str]) -> Settings:
+def loaded(environment: dict[str, str]) -> Settings:
+    """The settings that a worker has in this environment."""
     nested: dict[str, object] = {}
     for key, text in environment.items():
         at = nested

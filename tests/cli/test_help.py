@@ -36,6 +36,7 @@ def test_the_first_page_says_what_it_is_how_to_try_it_and_every_verb() -> None:
         ["worker"],
         ["broker"],
         ["topics", "create"],
+        ["topics", "acls"],
         ["topics", "check"],
         ["topics", "describe"],
         ["topics", "grow"],

@@ -133,7 +133,7 @@ def our_certificate(certificates: Certificates) -> dict[str, str]:
 # The page
 
 
-@pytest.mark.parametrize("example", code("security.md", "yaml"))
+@pytest.mark.parametrize("example", [each for each in code("security.md", "yaml") if each.startswith("broker:")])
 def test_the_examples_of_the_page_are_taken_as_they_are(example: str, tmp_path: Path) -> None:
     (tmp_path / "calmstream.yaml").write_text(example)
     assert load(tmp_path / "calmstream.yaml").broker.security_protocol in ("SSL", "SASL_SSL")

@@ -15,9 +15,10 @@ from aiokafka import AIOKafkaProducer
 
 from pipeline.streams import topics
 from pipeline.streams.behind import behind_seconds
+from tests.chaos.fault_run import Result, loaded, read_back
 from tests.chaos.forked import ForkedWorker
+from tests.chaos.stories import PARTITIONS
 from tests.kafka.server import KafkaServer
-from tests.streams.fault_run import PARTITIONS, Result, _loaded, read_back
 from tests.worker_process import WorkerProcess
 
 INPUT = "backlog-points"
@@ -54,7 +55,7 @@ class Run:
         }
 
     def create(self) -> "Run":
-        asyncio.run(topics.create(_loaded(self.environment)))
+        asyncio.run(topics.create(loaded(self.environment)))
         return self
 
     def worker(self, name: str, roles: str) -> WorkerProcess:
@@ -64,7 +65,7 @@ class Run:
         )
 
     def result(self) -> Result:
-        found = asyncio.run(read_back(_loaded(self.environment)))
+        found = asyncio.run(read_back(loaded(self.environment)))
         windows = {key: row for key, row in found.windows.items() if key[1] <= COMPLETE_US}
         return Result(found.incidents, windows, found.points)
 
@@ -129,7 +130,7 @@ def told(kafka: KafkaServer, tmp_path_factory: pytest.TempPathFactory) -> Told:
         for since in range(AWAY_AFTER, HOUR, STEP):
             sent += asyncio.run(send(kafka, since, since + STEP))
             always.wait_until(lambda: _read(always) >= sent, "done with these points")  # noqa: B023 (waited for here)
-        behind = asyncio.run(behind_seconds(_loaded(away.environment)))
+        behind = asyncio.run(behind_seconds(loaded(away.environment)))
         before, started, most = resident_bytes(rest), time.monotonic(), 0
         first.start()
         first.wait_ready()

@@ -66,7 +66,7 @@ def test_a_checkpoint_topic_has_as_many_partitions_as_what_its_role_reads() -> N
         **counts,
         "calm.topology": 5,
         "calm.log-templates": 5,
-        "calm.scores": 5,
+        "calm.scores": 8,
         "calm.suppressions": 5,
         "calm.incidents": 5,
         "calm.incidents.state": 5,
