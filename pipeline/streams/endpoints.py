@@ -119,7 +119,9 @@ class Endpoints(Service):
         roles = {shard.stage.role: shard.ready.is_set() for shard in self._shards}
         ready = all(roles.values())
         body: dict[str, Any] = {"ready": ready}
-        return _json(body if self._access.asked else body | {"roles": roles}, 200 if ready else 503)
+        behind = [shard.stage.role for shard in self._shards if shard.catching_up]
+        more = {} if self._access.asked else {"roles": roles, "catching_up": behind}
+        return _json(body | more, 200 if ready else 503)
 
     def _metrics(self) -> web.Response:
         headers = HEADERS | {"Content-Type": CONTENT_TYPE_LATEST}

@@ -28,15 +28,17 @@ def show(telemetry: Telemetry, role: str, partition: TopicPartition, chain: Chai
         telemetry.open_incidents.labels(where).set(gauges["open_incidents"])
 
 
-def show_lag(telemetry: Telemetry, role: str, partition: TopicPartition, messages: int, *, read_ms: int | None) -> None:
-    """``messages`` wait; ``read_ms`` is the Kafka time of the one that was read last, None before the first. Seconds
-    are not known while messages wait of which none was read yet."""
+def show_lag(
+    telemetry: Telemetry, role: str, partition: TopicPartition, messages: int, *, read_ms: int | None
+) -> float:
+    """``messages`` wait; ``read_ms`` is the Kafka time of the one that was read last, None before the first. Returns how
+    many seconds we are behind: not known, and 0, while messages wait of which none was read yet."""
     place = (role, partition.topic, str(partition.partition))
     telemetry.lag.labels(*place).set(messages)
-    if messages <= 0:
-        telemetry.lag_seconds.labels(*place).set(0)
-    elif read_ms is not None:
-        telemetry.lag_seconds.labels(*place).set(max(time.time() - read_ms / 1000, 0.0))
+    seconds = max(time.time() - read_ms / 1000, 0.0) if messages > 0 and read_ms is not None else 0.0
+    if messages <= 0 or read_ms is not None:
+        telemetry.lag_seconds.labels(*place).set(seconds)
+    return seconds
 
 
 def hide(telemetry: Telemetry, role: str, partitions: Iterable[TopicPartition]) -> None:

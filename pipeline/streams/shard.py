@@ -95,6 +95,7 @@ class ShardService(Service):
         self.settings = settings
         self.telemetry = telemetry
         self.ready = asyncio.Event()
+        self.catching_up = False  # far behind in a partition
         self.failure: BaseException | None = None
         self.idempotent: bool | None = None  # None: ask the broker at start
         self._shards: dict[TopicPartition, Shard] = {}
@@ -303,18 +304,6 @@ class ShardService(Service):
         unread, told_ms = end is None or shard.position < end, self._consumer.last_poll_timestamp(partition)
         return shard.quiet.lasts(limit, unread=unread, told_ms=told_ms)
 
-    @property
-    def catching_up(self) -> bool:
-        """Are we far behind in a partition?"""
-        return any(self._lag_seconds(*each) > _CATCHING_UP_SECONDS for each in self._shards.items())
-
-    def _lag_seconds(self, partition: TopicPartition, shard: Shard) -> float:
-        """How old what was read last is, by its Kafka time; 0 at the end."""
-        end = self._consumer.highwater(partition)
-        if end is None or shard.position >= end or shard.read_ms is None:
-            return 0.0
-        return max(time.time() - shard.read_ms / 1000, 0.0)
-
     # -- checkpoints -----------------------------------------------------------------------------------------------
 
     async def _save_all(self, seconds: float) -> None:
@@ -377,6 +366,7 @@ class ShardService(Service):
 
     def _show(self) -> None:
         """Set the gauges."""
+        behind = [0.0]
         for partition, shard in self._shards.items():
             end = self._consumer.highwater(partition)
             if end is not None:
@@ -384,8 +374,9 @@ class ShardService(Service):
                     place = self.stage.role, shard.name, shard.position, end
                     raise UnreadableState(checkpoints.recreated(*place))
                 waiting, read_ms = end - shard.position, shard.read_ms
-                gauges.show_lag(self.telemetry, self.stage.role, partition, waiting, read_ms=read_ms)
+                behind.append(gauges.show_lag(self.telemetry, self.stage.role, partition, waiting, read_ms=read_ms))
             gauges.show(self.telemetry, self.stage.role, partition, shard.chain)
+        self.catching_up = max(behind) > _CATCHING_UP_SECONDS
 
     # -- rebalances ------------------------------------------------------------------------------------------------
 

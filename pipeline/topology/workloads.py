@@ -24,9 +24,7 @@ _Key = tuple[str, str]
 class _Workload:
     first_us: int
     instances: dict[str, str] = field(default_factory=dict)  # instance → its version, the newest last
-    begun_us: dict[str, int] = field(
-        default_factory=dict
-    )  # version → when an instance last began with it
+    begun_us: dict[str, int] = field(default_factory=dict)  # version → when an instance last began with it
     newest: str = ""
 
 

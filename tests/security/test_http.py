@@ -53,6 +53,7 @@ def test_each_of_the_four_is_answered_and_nothing_else(open_: Serving) -> None:
     ready = open_.get("/ready")
     assert ready.status == 503, "no role has its partitions"
     assert json.loads(ready.body)["roles"]["ingest"] is False
+    assert json.loads(ready.body)["catching_up"] == []
     assert b"calmstream_http_refused_total" in open_.get("/metrics").body
     assert json.loads(open_.get("/config").body)["topic_prefix"] == "calm."
     for path in (

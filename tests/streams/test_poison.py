@@ -1,4 +1,4 @@
-"""Poison in a partition of every format, a good message behind each piece: no partition stops, all that is good is read.
+"""Poison in partitions of every format, a good message behind each piece: no partition stops, all that is good is used.
 
 What must come of it is what the chain makes of the same messages in memory; that the chain is right is for tests/fuzz
 and tests/codecs to hold.
