@@ -31,8 +31,8 @@ def show(telemetry: Telemetry, role: str, partition: TopicPartition, chain: Chai
 def show_lag(
     telemetry: Telemetry, role: str, partition: TopicPartition, messages: int, *, read_ms: int | None
 ) -> float:
-    """``messages`` wait; ``read_ms`` is the Kafka time of the one that was read last, None before the first. Returns how
-    many seconds we are behind: not known, and 0, while messages wait of which none was read yet."""
+    """``messages`` wait; ``read_ms`` is the Kafka time of the one that was read last, None before the first. Returns
+    how many seconds we are behind: not known, and 0, while messages wait of which none was read yet."""
     place = (role, partition.topic, str(partition.partition))
     telemetry.lag.labels(*place).set(messages)
     seconds = max(time.time() - read_ms / 1000, 0.0) if messages > 0 and read_ms is not None else 0.0
