@@ -5,6 +5,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
+import typer
+
 from pipeline.cli.terminal import say
 
 
@@ -25,3 +27,14 @@ def run(work: Coroutine[Any, Any, int]) -> int:
         return int(Exit.STATE_UNREADABLE)
     except KeyboardInterrupt:
         return 130
+
+
+def refrain(question: str, *, dry_run: bool, yes: bool) -> int | None:
+    """The exit code where what was shown is not to be done; None where it is."""
+    if dry_run:
+        print("Nothing was done.")
+        return 0
+    if not yes and not typer.confirm(question, default=False):
+        say("Nothing was done.")
+        return 1
+    return None

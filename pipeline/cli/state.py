@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from pipeline.cli.options import Bootstrap, Config, settings_of
-from pipeline.cli.running import run
+from pipeline.cli.running import refrain, run
 from pipeline.cli.terminal import cell, console, plain, say, several, table
 
 app = typer.Typer(
@@ -221,12 +221,8 @@ async def _reset(settings: Any, role: str, partition: int | None, *, yes: bool, 
     print(f"To be learnt anew by {role}: {_ANEW[role]}.")
     for each in planned:
         print(plain(f"  {each.shard.shard}: {_words(each)}"))
-    if dry_run:
-        print("Nothing was done.")
-        return 0
-    if not yes and not typer.confirm("Forget what is saved there?", default=False):
-        say("Nothing was done.")
-        return 1
+    if (code := refrain("Forget what is saved there?", dry_run=dry_run, yes=yes)) is not None:
+        return code
     await state_reset.begin_anew(settings, every, planned)
     print(f"{several(len(planned), 'shard')} of {role} will begin anew when a worker starts.")
     return 0

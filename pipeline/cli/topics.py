@@ -6,7 +6,7 @@ import typer
 
 from pipeline.cli import topic_access
 from pipeline.cli.options import Bootstrap, Config, settings_of
-from pipeline.cli.running import run
+from pipeline.cli.running import refrain, run
 from pipeline.cli.terminal import cell, console, say, several, table
 
 app = typer.Typer(
@@ -80,12 +80,8 @@ async def _grow(settings: Any, counts: dict[str, int], *, yes: bool, dry_run: bo
     planned = await growth.plan(settings, counts, before, after)
     for each in planned:
         print(_words(each))
-    if dry_run:
-        print("Nothing was done.")
-        return 0
-    if not yes and not typer.confirm("Do it?", default=False):
-        say("Nothing was done.")
-        return 1
+    if (code := refrain("Do it?", dry_run=dry_run, yes=yes)) is not None:
+        return code
     await growth.grow(settings, planned, before)
     setting = "\n".join(f"    {name}: {count}" for name, count in sorted(now.items()))
     print(

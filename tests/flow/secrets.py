@@ -2,8 +2,7 @@
 
 import copy
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.json_format import MessageToJson
@@ -15,6 +14,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from pipeline.codecs import jaeger_encode, otlp_span_encode
 from pipeline.records import SpanKind
+from tests.fuzz.feeding import Sent
 from tests.fuzz.seeds import CODECS, HEADERS, ID, NANO, PARENT, SECONDS, SEEDS, TRACE
 
 SECRET = "hunter2zq"
@@ -27,17 +27,6 @@ _REQUESTS = {
     "cloudwatch_otlp": ExportMetricsServiceRequest,
 }
 _DEEPEST = 12
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A Kafka record."""
-
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]] = ()
-    timestamp: int = SECONDS * 1000
-    key: bytes | None = b"key"
-    offset: int = 17
 
 
 def with_secrets(name: str) -> list[Sent]:

@@ -5,19 +5,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.settings import NOT_SETTINGS, ConfigurationError, environment_keys, load
+from pipeline.settings import ConfigurationError, load
 
 SECRET = "correct horse battery"
 PLAIN = {"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "username": "ann"}
 TOKEN = {"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER"}
 OPEN = {"host": "0.0.0.0"}
 TLS = {"tls_certificate_file": "c.pem", "tls_key_file": "k.pem"}
-
-
-@pytest.fixture(autouse=True)
-def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for key in environment_keys().keys() | NOT_SETTINGS:
-        monkeypatch.delenv(key, raising=False)
 
 
 @pytest.mark.parametrize(

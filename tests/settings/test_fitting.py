@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.settings import NOT_SETTINGS, ConfigurationError, environment_keys, load
+from pipeline.settings import ConfigurationError, load
 from pipeline.streams.exits import Exit
 from tests.cli.person import calmstream
 
@@ -13,12 +13,6 @@ POINTS = [{"topic": "points", "format": "json_points"}, {"topic": "changes", "fo
 LINES = {"topic": "lines", "format": "plain_text"}
 SPANS = {"topic": "spans", "format": "jaeger_spans"}
 MUST_NOT = r"time\.idle_sparse_seconds is {} and must not be above time\.allowed_lateness_seconds, which is {}"
-
-
-@pytest.fixture(autouse=True)
-def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for key in environment_keys().keys() | NOT_SETTINGS:
-        monkeypatch.delenv(key, raising=False)
 
 
 @pytest.mark.parametrize(
