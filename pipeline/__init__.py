@@ -22,12 +22,13 @@ The way of the data, and the rooms that it passes (folders of this package; ``de
       correlate        │   incidents/  anomalies that belong together, opened … resolved, with the changes
                        │               and events that may have to do with them as evidence
                        ▼
-                  calm.incidents   calm.incidents.state                                 Kafka, out
+                  calm.incidents   calm.incidents.state   calm.suppressions (and why)           Kafka, out
 
     records/      the frozen values that all of them exchange
-    policies/     what people decide: detector policy, matchers
+    policies/     what people decide: detector policy, matchers, redaction
     flow/         one pure chain per role (ingest, join, score, correlate): messages in, records and counts out
-    streams/      all Kafka and Faust: topics, the shard service that runs the chains, workers, brokers
+    streams/      all Kafka and Faust: topics, the shard service that runs the chains, workers, brokers, how they are
+                  secured, what becomes of their faults, saved state, growth, and the worker's own endpoints and logs
     replay/       the same chains over files or a stretch of Kafka
     evaluation/   what detection is worth, on labelled data
     settings/     one validated configuration
