@@ -27,7 +27,7 @@ from pipeline.signals.aliases import ATTRIBUTES
 from pipeline.streams import incident_state, policy_spread, security
 from pipeline.streams.agents_group import AgentsWatch
 from pipeline.streams.clients import MAX_RECORD_BYTES
-from pipeline.streams.endpoints import Endpoints
+from pipeline.streams.endpoints.pages import Endpoints
 from pipeline.streams.shard import ShardService, Stage
 from pipeline.streams.watchdog import BrokerProbe
 from pipeline.telemetry import Telemetry

@@ -48,7 +48,7 @@ async def statuses(settings: Any) -> AsyncIterator[Any]:
     """The SignalStatus of every signal that a checkpoint knows."""
     from pipeline.app import flow_config
     from pipeline.flow.signal_status import signal_statuses
-    from pipeline.streams.saved_state import newest_snapshots
+    from pipeline.streams.state.saved_state import newest_snapshots
 
     flow = flow_config(settings)
     found = await newest_snapshots(settings, settings.topic("signals"), settings.topic("score.state"))

@@ -83,7 +83,7 @@ def reset(
 
 async def _of_broker(settings: Any, role: str | None) -> AsyncIterator[dict[str, Any]]:
     from pipeline.app import stages
-    from pipeline.streams.saved_state import saved_shards, size_of
+    from pipeline.streams.state.saved_state import saved_shards, size_of
 
     for stage in stages(settings):
         if role not in (None, stage.role):
@@ -108,8 +108,8 @@ async def _of_broker(settings: Any, role: str | None) -> AsyncIterator[dict[str,
 
 async def _of_file(settings: Any, file: Path, role: str | None) -> AsyncIterator[dict[str, Any]]:
     from pipeline.app import stages
-    from pipeline.streams import state_file
-    from pipeline.streams.saved_state import judged, size_of
+    from pipeline.streams.state import state_file
+    from pipeline.streams.state.saved_state import judged, size_of
 
     by_role = {stage.role: stage for stage in stages(settings)}
     try:
@@ -184,8 +184,8 @@ def _verdict(shard: dict[str, Any]) -> Any:
 
 async def _export(settings: Any, file: Path, role: str | None, partition: int | None) -> int:
     from pipeline.app import stages
-    from pipeline.streams import state_file
-    from pipeline.streams.saved_state import saved_shards
+    from pipeline.streams.state import state_file
+    from pipeline.streams.state.saved_state import saved_shards
 
     kept, missing = [], []
     for stage in stages(settings):
@@ -212,7 +212,7 @@ async def _export(settings: Any, file: Path, role: str | None, partition: int | 
 
 async def _reset(settings: Any, role: str, partition: int | None, *, yes: bool, dry_run: bool) -> int:
     from pipeline.app import stages
-    from pipeline.streams import state_reset
+    from pipeline.streams.state import state_reset
 
     every = stages(settings)
     if role not in {stage.role for stage in every}:

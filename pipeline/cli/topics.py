@@ -72,7 +72,7 @@ def _counts(texts: list[str]) -> dict[str, int]:
 
 async def _grow(settings: Any, counts: dict[str, int], *, yes: bool, dry_run: bool) -> int:
     from pipeline.app import stages
-    from pipeline.streams import growth
+    from pipeline.streams.state import growth
 
     now = {**settings.topics.partitions_by_topic, **counts}
     topics = settings.topics.model_copy(update={"partitions_by_topic": now})

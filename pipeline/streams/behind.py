@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 
 from pipeline.settings import Settings
 from pipeline.streams.reading import Reader, open_reader
-from pipeline.streams.saved_state import newest_snapshots
+from pipeline.streams.state.saved_state import newest_snapshots
 
 
 async def behind_seconds(settings: Settings) -> float:

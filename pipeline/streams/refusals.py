@@ -28,7 +28,7 @@ _SECONDS = 5.0
 _TELLERS = (
     "pipeline.streams.shard",
     "pipeline.streams.watchdog",
-    "pipeline.streams.endpoints",
+    "pipeline.streams.endpoints.pages",
     "pipeline.streams.agents_group",
     "faust.agents.actor",
     "faust.transport.consumer",

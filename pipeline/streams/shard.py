@@ -28,12 +28,13 @@ from pipeline.flow import refused
 from pipeline.flow.chain import Chain, UnreadableState
 from pipeline.records import Snapshot
 from pipeline.settings import Settings
-from pipeline.streams import batches, checkpoints, clients, fetching, gauges, state_topic
+from pipeline.streams import batches, clients, fetching, gauges
 from pipeline.streams.chain_thread import ChainThread
 from pipeline.streams.exits import WorkerExit
 from pipeline.streams.outbox import Outbox
 from pipeline.streams.quiet import Quiet
 from pipeline.streams.rebalances import Listener, explained
+from pipeline.streams.state import checkpoints, state_topic
 from pipeline.telemetry import Telemetry
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from mode import Service
 
 from pipeline.settings import Settings
 from pipeline.streams import access, agents_group, clients, refusals, topics
-from pipeline.streams.endpoints import Endpoints
+from pipeline.streams.endpoints.pages import Endpoints
 from pipeline.streams.exits import Exit, WorkerExit
 from pipeline.streams.logs import last_words
 from pipeline.streams.shard import ShardService

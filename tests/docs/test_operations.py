@@ -6,7 +6,7 @@ from typing import get_args
 import yaml
 
 from pipeline.settings import Role, Settings
-from pipeline.streams.endpoints import PATHS
+from pipeline.streams.endpoints.pages import PATHS
 from pipeline.streams.exits import Exit
 from pipeline.streams.logs import FIELDS
 from pipeline.streams.topic_table import OUTPUTS

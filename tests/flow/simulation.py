@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from pipeline.flow.chain import Chain
 from pipeline.records import Message, Output
-from pipeline.streams import checkpoints
+from pipeline.streams.state import checkpoints
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from prometheus_client import Gauge
 
 from pipeline.settings import ConfigurationError, HttpSettings, load
 from pipeline.streams.broker_process import LOOPBACK
-from pipeline.streams.endpoints import PATHS
+from pipeline.streams.endpoints.pages import PATHS
 from pipeline.streams.exits import Exit, WorkerExit
 from tests.security.serving import Serving, everything, on, seconds_until_over, serving
 

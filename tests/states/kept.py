@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.records import Snapshot
-from pipeline.streams import state_file
+from pipeline.streams.state import state_file
 from tests.memory_run import Logged, MemoryRun, Place
 from tests.states import story
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from pipeline.flow.chain import UnreadableState
 from pipeline.records import Snapshot
-from pipeline.streams import checkpoints
-from pipeline.streams.checkpoints import Record, Writer, newest, other_epochs
+from pipeline.streams.state import checkpoints
+from pipeline.streams.state.checkpoints import Record, Writer, newest, other_epochs
 
 SHARD = "calm.signals/1"
 PIECE_BYTES = 4

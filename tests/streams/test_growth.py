@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from pipeline.app import stages
-from pipeline.streams import growth, state_topic
 from pipeline.streams.exits import Exit
+from pipeline.streams.state import growth, state_topic
 from tests.cli.person import invoke
 from tests.kafka.server import KafkaServer
 from tests.streams.growing_run import JUDGES, GrowingRun

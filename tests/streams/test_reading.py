@@ -11,7 +11,7 @@ from pipeline.streams import topics
 from pipeline.streams.broker_process import LOOPBACK, BrokerProcess, free_port
 from pipeline.streams.exits import Exit, WorkerExit
 from pipeline.streams.reading import Reader, open_reader
-from pipeline.streams.saved_state import newest_snapshots
+from pipeline.streams.state.saved_state import newest_snapshots
 
 
 @pytest.fixture

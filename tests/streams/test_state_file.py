@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from pipeline.records import Snapshot
-from pipeline.streams import state_file
-from pipeline.streams.state_file import DamagedFile, Kept
+from pipeline.streams.state import state_file
+from pipeline.streams.state.state_file import DamagedFile, Kept
 from tests.cli.person import invoke
 from tests.states import kept
 

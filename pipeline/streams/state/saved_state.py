@@ -11,10 +11,11 @@ from aiokafka import TopicPartition
 from pipeline.flow.chain import Chain, UnreadableState
 from pipeline.records import Snapshot
 from pipeline.settings import Settings
-from pipeline.streams import checkpoints, clients, state_topic, topics
+from pipeline.streams import clients, topics
 from pipeline.streams.exits import Exit, WorkerExit
 from pipeline.streams.reading import open_reader, reachable
 from pipeline.streams.shard import Stage
+from pipeline.streams.state import checkpoints, state_topic
 
 
 async def newest_snapshots(settings: Settings, source: str, state: str) -> dict[int, Snapshot]:

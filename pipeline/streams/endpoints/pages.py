@@ -20,9 +20,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from pipeline.settings import ConfigurationError, Settings
 from pipeline.settings.shown import shown
+from pipeline.streams.endpoints.access import Access, tls
+from pipeline.streams.endpoints.connections import HEADERS, Listener, refusal
 from pipeline.streams.exits import Exit, WorkerExit
-from pipeline.streams.http_access import Access, tls
-from pipeline.streams.http_connections import HEADERS, Listener, refusal
 from pipeline.streams.shard import ShardService
 from pipeline.telemetry import Telemetry
 

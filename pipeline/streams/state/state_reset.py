@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from pipeline.flow.chain import Numbers
 from pipeline.flow.numbers import written
 from pipeline.settings import Settings
-from pipeline.streams import groups, state_topic
+from pipeline.streams import groups
 from pipeline.streams.exits import Exit, WorkerExit
 from pipeline.streams.reading import open_reader, reachable
-from pipeline.streams.saved_state import SavedShard, saved_shards
 from pipeline.streams.shard import Stage
+from pipeline.streams.state import state_topic
+from pipeline.streams.state.saved_state import SavedShard, saved_shards
 
 #: What each role numbers, by short topic; and who reads it.
 _NUMBERED = {

@@ -13,7 +13,8 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from pipeline.records import Snapshot
 from pipeline.settings import Settings
-from pipeline.streams import checkpoints, clients
+from pipeline.streams import clients
+from pipeline.streams.state import checkpoints
 
 
 async def read_live(

@@ -17,11 +17,12 @@ from pipeline.flow.chain import Chain, UnreadableState
 from pipeline.flow.growth import Division, NotDrained, divide
 from pipeline.records import Snapshot
 from pipeline.settings import Settings
-from pipeline.streams import checkpoints, groups, state_topic, topics
+from pipeline.streams import groups, topics
 from pipeline.streams.exits import Exit, WorkerExit
 from pipeline.streams.reading import Places, Reader, open_reader, reachable
-from pipeline.streams.saved_state import saved_shards
 from pipeline.streams.shard import Stage
+from pipeline.streams.state import checkpoints, state_topic
+from pipeline.streams.state.saved_state import saved_shards
 
 #: Topics of ours whose readers have a state that is divided, by short name; and what has as many partitions.
 _DIVIDED = ("signals", "logs", "spans", "anomalies")

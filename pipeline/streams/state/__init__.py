@@ -1,0 +1,1 @@
+"""What shards save in Kafka: checkpoints, looking at them, a file of them, beginning anew, more partitions."""
