@@ -88,8 +88,17 @@ class GrowingRun:
                     value, at_ms = json.dumps(points).encode(), (START + second + 1) * 1000
                     await producer.send(f"{self.prefix}points", value, partition=partition, timestamp_ms=at_ms)
 
-    def wait_until_read(self, worker: WorkerProcess, *roles: str) -> None:
-        """Wait until the worker has nothing left to read."""
+    def wait_until_taken(self, worker: WorkerProcess, seconds: int) -> None:
+        """Wait until ingest has read so many seconds."""
+        name = f'calmstream_messages_total{{role="ingest",topic="{self.prefix}points"}}'
+
+        def taken() -> bool:
+            return worker.metrics().get(name, 0) == INPUT_PARTITIONS * seconds
+
+        worker.wait_until(taken, f"done with {seconds} seconds", within_seconds=90)
+
+    def wait_until_read(self, worker: WorkerProcess) -> None:
+        """Wait until the worker shows that it has nothing left to read; it looks now and then."""
 
         def nothing_left() -> bool:
             metrics = worker.metrics() if worker.status("/ready") == 200 else {}
@@ -117,15 +126,16 @@ class GrowingRun:
             assert found.setdefault((data["id"], data["revision"]), record.value) == record.value
         return found
 
-    def windows(self) -> dict[tuple[int, int], tuple[float, ...]]:
-        """Every scored window, by signal and end; a repeat that differs from the first fails."""
+    def windows(self, until: int) -> dict[tuple[int, int], tuple[float, ...]]:
+        """Every scored window up to so many seconds after START, by signal and end; a repeat that differs from the
+        first fails."""
         found: dict[tuple[int, int], tuple[float, ...]] = {}
         for record in asyncio.run(self._read("scores")):
             block = score_block.decode(record.value)
             columns = [getattr(block, name).tolist() for name in ("ids", "count", *SCORES)]
             for key, *row in zip(*columns, strict=True):
                 assert found.setdefault((key, block.end_us), tuple(row)) == tuple(row)
-        return found
+        return {key: row for key, row in found.items() if key[1] <= (START + until) * 1_000_000}
 
     async def _read(self, name: str) -> list[Any]:
         topic = f"{self.prefix}{name}"
