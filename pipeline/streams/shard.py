@@ -194,6 +194,7 @@ class ShardService(Service):
             if now >= self._next_shown:
                 self._next_shown = now + _SHOW_SECONDS
                 self._show()
+                await self._refuse_other_logs()
             if now >= self._next_checkpoint:
                 await self._save_all(self.settings.broker.request_timeout_seconds)
         return _is_much(fetched.values())
@@ -371,13 +372,20 @@ class ShardService(Service):
         for partition, shard in self._shards.items():
             end = self._consumer.highwater(partition)
             if end is not None:
-                if end < shard.position:
-                    place = self.stage.role, shard.name, shard.position, end
-                    raise UnreadableState(checkpoints.recreated(*place))
-                waiting, read_ms = end - shard.position, shard.read_ms
+                waiting, read_ms = max(end - shard.position, 0), shard.read_ms
                 behind.append(gauges.show_lag(self.telemetry, self.stage.role, partition, waiting, read_ms=read_ms))
             gauges.show(self.telemetry, self.stage.role, partition, shard.chain)
         self.catching_up = max(behind) > _CATCHING_UP_SECONDS
+
+    async def _refuse_other_logs(self) -> None:
+        """A log that ends below our place is another one, unless what we know of its end is older than our state: who
+        had the partition before may have read on after our first look at it. Raises UnreadableState."""
+        known = {partition: self._consumer.highwater(partition) for partition in self._shards}
+        below = [at for at, end in known.items() if end is not None and end < self._shards[at].position]
+        for partition, end in (await self._consumer.end_offsets(below) if below else {}).items():
+            shard = self._shards[partition]
+            if end < shard.position:
+                raise UnreadableState(checkpoints.recreated(self.stage.role, shard.name, shard.position, end))
 
     # -- rebalances ------------------------------------------------------------------------------------------------
 
