@@ -23,8 +23,8 @@ help: ## say what can be made
 demo: .venv ## watch Calmstream find trouble in a small real system; needs no Kafka
 	@.venv/bin/calmstream demo
 
-test: .venv ## run the tests, JOBS=3 at a time; those on Apache Kafka too where Java and Maven are at hand
-	@.venv/bin/python -m pytest --numprocesses $(or $(JOBS),3) --dist loadfile
+test: .venv ## run the tests, JOBS=2 at a time; those on Apache Kafka too where Java and Maven are at hand
+	@.venv/bin/python -m pytest --numprocesses $(or $(JOBS),2) --dist loadfile
 
 check: .venv ## lint, format, types, the tests that docs/guarantees.md names, known holes in what is installed
 	@.venv/bin/ruff check .

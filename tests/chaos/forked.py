@@ -7,6 +7,7 @@ that they are compared with are ``calmstream`` commands with seeds of their own)
 ``multiprocessing``'s; Linux only. Children end with it, and it ends with the tests.
 """
 
+import contextlib
 import ctypes
 import multiprocessing
 import os
@@ -53,7 +54,8 @@ class Forked:
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it ended just now
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
@@ -71,13 +73,12 @@ class ForkedWorker(WorkerProcess):
         return cast("subprocess.Popen[bytes]", Forked(arguments, environment, directory, self.log_path))
 
     def _wait_stopped(self, pid: int) -> None:
-        """It is a child of the fork server, which alone can be told."""
+        """It is a child of the fork server, which alone can be told. One that has ended does not go on either."""
         process = self._started()
-        while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "TZ":
-            try:
-                process.wait(0.01)
-            except subprocess.TimeoutExpired:
-                continue
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "TZ":
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.01)
 
 
 def _become(arguments: list[str], environment: dict[str, str], directory: str, log: str) -> None:

@@ -24,6 +24,8 @@ from tests.worker_process import WorkerProcess
 INPUT = "backlog-points"
 SIGNALS, STEP, HOUR = 40, 100, 3600
 AWAY_AFTER = 600
+#: The role is away for longer; what its partitions are silent for before it goes is far less.
+IDLE_SECONDS = 10
 START = int(time.time()) // 60 * 60 - HOUR - 600
 #: What is complete in both runs, whether or not they know by now that nothing more comes.
 COMPLETE_US = (START + HOUR - 60) * 1_000_000
@@ -112,7 +114,7 @@ class Told:
 @pytest.fixture(scope="module")
 def told(kafka: KafkaServer, tmp_path_factory: pytest.TempPathFactory) -> Told:
     directory = tmp_path_factory.mktemp("backlog")
-    there, away = Run(kafka, "there.", directory, 900).create(), Run(kafka, "away.", directory, 2).create()
+    there, away = Run(kafka, "there.", directory, 900).create(), Run(kafka, "away.", directory, IDLE_SECONDS).create()
     always = there.worker("always", "ingest,score,correlate")
     rest, first, second = (
         away.worker("rest", "score,correlate"), away.worker("first", "ingest"), away.worker("second", "ingest")
@@ -127,9 +129,11 @@ def told(kafka: KafkaServer, tmp_path_factory: pytest.TempPathFactory) -> Told:
         always.wait_until(lambda: _read(always) >= sent, "done with the first points")
         first.wait_until(lambda: _read(first) >= sent, "done with the first points")
         first.stop()
+        gone = time.monotonic()
         for since in range(AWAY_AFTER, HOUR, STEP):
             sent += asyncio.run(send(kafka, since, since + STEP))
             always.wait_until(lambda: _read(always) >= sent, "done with these points")  # noqa: B023 (waited for here)
+        rest.wait_until(lambda: time.monotonic() - gone > IDLE_SECONDS + 1, "alone for long enough")
         behind = asyncio.run(behind_seconds(loaded(away.environment)))
         before, started, most = resident_bytes(rest), time.monotonic(), 0
         first.start()
