@@ -61,7 +61,7 @@ async def run(
     log.info("stopping; the exit code will be %d", code, extra={"code": int(code)})
     _bound_shutdown(settings.worker.shutdown_seconds, code)
     # At once: each may need the time that a save takes.
-    await asyncio.gather(*(shard.stop() for shard in shards), return_exceptions=True)
+    await asyncio.gather(*(_stop(shard) for shard in shards))
     await app.stop()
     await endpoints.stop()  # where the app did not come so far as to own them
     watch.stop()
@@ -79,6 +79,13 @@ async def _start(app: faust.App, shards: Sequence[ShardService], endpoints: Endp
     if app.boot_strategy.enable_kafka:
         await agents_group.check(settings, app.conf.id)
     await app.start()
+
+
+async def _stop(shard: ShardService) -> None:
+    try:
+        await shard.stop()
+    except Exception as error:  # the others are to stop all the same
+        log.warning("%s did not stop in an orderly way: %r", shard.label, error)
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:

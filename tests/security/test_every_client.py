@@ -194,8 +194,6 @@ def test_the_password_of_a_key_must_fit(password: str, made_certificates: Certif
 # Tokens
 
 _PROVIDERS = f'''
-import asyncio
-
 calls = []
 nothing = None
 
@@ -204,7 +202,6 @@ def plain():
     return f"token-{{len(calls)}}"
 
 async def later():
-    await asyncio.sleep(0)
     return "later"
 
 def number():
