@@ -21,6 +21,7 @@ The way of the data, and the rooms that it passes (folders of this package; ``de
                        │
       correlate        │   incidents/  anomalies that belong together, opened … resolved, with the changes
                        │               and events that may have to do with them as evidence
+                       │   causes/     where it starts: what each workload shows, weighed along who calls whom
                        ▼
                   calm.incidents   calm.incidents.state   calm.suppressions (and why)           Kafka, out
 

@@ -2,6 +2,7 @@
 
 from pipeline.records.anomaly import Anomaly
 from pipeline.records.block import ScoreBlock, SignalBlock
+from pipeline.records.cause import Candidate
 from pipeline.records.entity import Entity
 from pipeline.records.happening import Change, ChangeKind, ChangePhase, DecodedChanges, DecodedEvents, Event, Happened
 from pipeline.records.incident import Incident, Member
@@ -19,6 +20,7 @@ __all__ = [
     "NO_TIME",
     "US",
     "Anomaly",
+    "Candidate",
     "Change",
     "ChangeKind",
     "ChangePhase",

@@ -40,13 +40,21 @@ class Answers(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self._last: dict[TopicPartition, object] = {}
+        self._shown = logging.NOTSET
 
     def filter(self, record: logging.LogRecord) -> bool:
         match record.args:
             case (TopicPartition() as place, answer):
                 known, self._last[place] = self._last.get(place), answer
-                return known != answer
-        return True
+                return known != answer and record.levelno >= self._shown
+        return record.levelno >= self._shown
+
+    def attend(self, sender: logging.Logger) -> None:
+        """Hear it also where the log is to show less than warnings, and show no more than it was to."""
+        level = sender.getEffectiveLevel()
+        if level > logging.WARNING:
+            self._shown = level
+            sender.setLevel(logging.WARNING)
 
     def last(self, place: TopicPartition) -> object:
         """A class of error, words of the broker, or None. Partition −1 is any of the topic."""
@@ -65,6 +73,7 @@ def listen() -> Answers:
     known = next((each for each in sender.filters if isinstance(each, Answers)), None)
     if known is None:
         sender.addFilter(known := Answers())
+    known.attend(sender)
     return known
 
 

@@ -42,6 +42,9 @@ ROOMS: dict[str, Room] = {
     "scoring": _inner(["records", "policies", "windows", "detectors"], "numpy"),
     "incidents": _inner(["records", "policies", "detectors"], "numpy scipy"),
     "releases": _inner(["records", "policies", "detectors"], "numpy scipy"),
+    # causes: which workload an incident starts at is a sum over many workloads and the calls between them, and needs no
+    # incident: the scores of a workload go in on one side of the log, rows of them are ranked on the other.
+    "causes": _inner(["records", "detectors"], "numpy scipy"),
 }
 # msgspec: a chain packs the head of its own checkpoint.
 ROOMS["flow"] = _inner(ROOMS, "numpy msgspec")
@@ -72,4 +75,4 @@ ROOMS |= {
 }
 
 #: They get what they need of each other as values, so none imports another.
-APART = frozenset({"codecs", "signals", "windows", "topology", "incidents", "releases"})
+APART = frozenset({"codecs", "signals", "windows", "topology", "incidents", "releases", "causes"})

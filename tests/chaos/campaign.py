@@ -35,7 +35,8 @@ REAL_EVERY = 20
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a schedule: a line of the results. ``ended``: codes of workers that ended by themselves."""
+    """What came of a schedule: a line of the results. ``ended``: codes of workers that ended by themselves.
+    ``diary``: what was really done and when, of a run that was not right."""
 
     seed: int
     ok: bool
@@ -50,6 +51,7 @@ class Outcome:
     seconds: float
     stops: list[Stop]
     ended: list[int]
+    diary: list[str]
 
     def line(self) -> str:
         return json.dumps(asdict(self))
@@ -136,7 +138,7 @@ class Campaign:
         return Outcome(
             plan.seed, not differs, differs, plan.story, plan.repeated, list(plan.layout), plan.words(),
             len(found.incidents), len(found.windows), found.points, round(time.monotonic() - started, 1),
-            crew.stops, crew.ended,
+            crew.stops, crew.ended, sorted(weather.diary + crew.diary) if differs else [],
         )  # fmt: skip
 
     def _disturb(self, crew: Crew, barrier: threading.Barrier) -> None:
@@ -158,6 +160,12 @@ class Campaign:
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True)
         return path
+
+    def last_words(self, seed: int, lines: int = 40) -> str:
+        """How the logs of a run that was not right end."""
+        logs = sorted((self._directory / f"seed-{seed}").glob("*.log"))
+        ends = [(log, log.read_text(errors="replace").splitlines()[-lines:]) for log in logs]
+        return "\n".join(f"{log.name} of seed {seed} ends with:\n" + "\n".join(end) for log, end in ends)
 
     def _forget(self, run: FaultRun) -> None:
         """A run that was right leaves nothing."""

@@ -63,9 +63,14 @@ class Crew:
     workers: list[WorkerProcess] = field(default_factory=list)
     stops: list[Stop] = field(default_factory=list)
     ended: list[int] = field(default_factory=list)
+    diary: list[str] = field(default_factory=list)
     _began: dict[str, str] = field(default_factory=dict)
     _away: set[str] = field(default_factory=set)
     _never: threading.Event = field(default_factory=threading.Event)
+
+    def note(self, what: str) -> None:
+        """What was really done, and when."""
+        self.diary.append(f"{time.strftime('%H:%M:%S')} {what}")
 
     def start(self) -> None:
         self.workers = [self._worker(f"{number}", roles) for number, roles in enumerate(self.schedule.layout)]
@@ -81,6 +86,7 @@ class Crew:
         started = time.monotonic()
         for action in self.schedule.actions:
             self.wait(started + action.at - time.monotonic())
+            self.note(f"now: {action}")
             self._do(action, self.workers[action.which])
 
     def wait_until_through(self) -> None:
@@ -156,6 +162,7 @@ class Crew:
         started = time.monotonic()
         code = worker.stop(within_seconds=2 * STOP_SECONDS)
         stop = Stop(when, round(time.monotonic() - started, 2), code)
+        self.note(f"{worker.name} ended with {code} after SIGTERM and {stop.seconds} s")
         self.stops.append(stop)
         allowed = {int(Exit.CLEAN)}
         if not (calm and self.weather.is_calm):
@@ -169,7 +176,9 @@ class Crew:
 
     def _start(self, worker: WorkerProcess) -> WorkerProcess:
         self._began[worker.name] = worker.log()
-        return worker.start()
+        worker.start()
+        self.note(f"{worker.name} is started: process {worker.pid}")
+        return worker
 
     def _wait_without(self, workers: list[WorkerProcess], seconds: float) -> None:
         """Nobody starts these meanwhile."""
@@ -192,6 +201,7 @@ class Crew:
                 continue
             code = worker.wait_end()
             self.ended.append(code)
+            self.note(f"{worker.name} ended by itself with {code}")
             if code != Exit.BROKER_LOST or self.weather.is_calm:
                 raise Broken(f"{worker.name} ended by itself with {code}; {worker.log_path}")
             self._never.wait(_STILL_SECONDS)

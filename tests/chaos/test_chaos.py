@@ -51,7 +51,7 @@ def test_whatever_happens_to_workers_broker_and_input_the_incidents_are_the_same
     seeds = _GROUPS[number]
     print(f"seeds: {seeds}")
     outcomes = campaign.go(seeds, lambda outcome: print(outcome.line(), flush=True))
-    wrong = [outcome.line() for outcome in outcomes if not outcome.ok]
+    wrong = [f"{outcome.line()}\n{campaign.last_words(outcome.seed)}" for outcome in outcomes if not outcome.ok]
     assert not wrong, "\n".join([*wrong, "repeat one with: python -m tests.chaos --seed SEED"])
     print(results.summary(outcomes))
 

@@ -17,7 +17,7 @@ LONG = [schedule(seed) for seed in range(200)]
 
 
 def outcome(seed: int, *, ok: bool) -> Outcome:
-    return Outcome(seed, ok, [] if ok else ["1 incidents lost"], "metrics", False, [], [], 1, 2, 3, 4.5, [], [])
+    return Outcome(seed, ok, [] if ok else ["1 incidents lost"], "metrics", False, [], [], 1, 2, 3, 4.5, [], [], [])
 
 
 def test_a_seed_always_gives_the_same_schedule_and_another_gives_another() -> None:

@@ -18,6 +18,7 @@ class Weather:
         self._server = server
         self._faults = faults
         self._cleared_at = 0.0
+        self.diary: list[str] = []
         self.broken = threading.Event()
         """The broker could not be brought back."""
 
@@ -32,12 +33,17 @@ class Weather:
             if over.wait(max(started + fault.at - time.monotonic(), 0.0)):
                 return
             self._cleared_at = float("inf")
+            self._note(f"{fault.what} begins")
             try:
                 self._strike(fault, over)
             except BaseException:
                 self.broken.set()
                 raise
             self._cleared_at = time.monotonic() + _CLEARING_SECONDS
+            self._note(f"{fault.what} is over")
+
+    def _note(self, what: str) -> None:
+        self.diary.append(f"{time.strftime('%H:%M:%S')} broker: {what}")
 
     def _strike(self, fault: Fault, over: threading.Event) -> None:
         if fault.what == RESTART:

@@ -52,12 +52,28 @@ def takes_the_new_partition(run: OneSignal) -> None:
     asyncio.run(topics.create(settings.model_copy(update={"topics": known})))
 
 
-def test_too_few_replicas_are_said_with_what_kafka_said_and_what_to_do() -> None:
-    """A server that is alone always has enough."""
-    place, sender = TopicPartition("calm.signals", 3), logging.getLogger("aiokafka.producer.sender")
+@pytest.fixture
+def sender() -> Iterator[logging.Logger]:
+    """The client's logger, as the process has it: some verbs make the client silent."""
+    logger = logging.getLogger("aiokafka.producer.sender")
+    level, filters = logger.level, logger.filters[:]
+    yield logger
+    logger.setLevel(level)
+    logger.filters[:] = filters
+
+
+@pytest.mark.parametrize("level", [logging.WARNING, logging.CRITICAL + 1])
+def test_too_few_replicas_are_said_with_what_kafka_said_and_what_to_do(
+    sender: logging.Logger, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server that is alone always has enough. What the log is to show changes nothing of what is heard."""
+    place = TopicPartition("calm.signals", 3)
+    sender.setLevel(level)
+    sender.filters.clear()
     answers = refused_writes.listen()
     assert answers is refused_writes.listen()
     sender.warning("%s retrying: %s", place, NotEnoughReplicasError)
+    assert len(caplog.records) == (level == logging.WARNING)
     found = refused_writes.overdue(place, 20.0, answers.last(place))
     assert found.code == Exit.BROKER_LOST
     assert "Kafka has refused what we write to calm.signals/3 for 20 s (NOT_ENOUGH_REPLICAS)" in str(found)

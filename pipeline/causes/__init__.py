@@ -1,0 +1,1 @@
+"""Causes: where an incident starts, from what workloads show and who calls whom."""
