@@ -22,8 +22,9 @@ from tests.kafka.server import KafkaServer
 KERNELS = [Path(__file__).parent.parent / room for room in ("detectors", "pipeline/codecs", "pipeline/signals")]
 
 #: A machine that does other things meanwhile is slow now and then, which says nothing about what is tested.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50)
+settings.register_profile("thorough", settings.get_profile("untimed"), max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "untimed"))
 
 
 def pytest_configure() -> None:

@@ -15,8 +15,9 @@ def test_a_worker_that_ends_before_it_is_ready_is_reported_with_its_code_and_its
     assert worker.pid is None
 
 
-def test_the_code_with_which_a_worker_ends_is_returned(tmp_path: Path) -> None:
-    worker = WorkerProcess({}, directory=tmp_path, arguments=("worker", "--roles", "cook")).start()
+@pytest.mark.parametrize("command", [True, False])
+def test_the_code_with_which_a_worker_ends_is_returned(tmp_path: Path, command: bool) -> None:
+    worker = WorkerProcess({}, directory=tmp_path, arguments=("worker", "--roles", "cook"), command=command).start()
     assert worker.wait_end() == Exit.CONFIGURATION
     assert "cook" in worker.log() or "roles" in worker.log()
 

@@ -24,6 +24,7 @@ from typing import Self
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.streams.broker_process import LOOPBACK, free_port
+from tests.forked_process import Forked
 
 READY_SECONDS = 60.0
 _STOP_SECONDS = 30.0
@@ -40,6 +41,7 @@ class WorkerProcess:
 
     environment: the settings (``CALMSTREAM_…``); those of the caller are not passed on. Host and port are loopback and
     a free one unless given. arguments: what follows ``calmstream``. directory: where it runs and its log stands.
+    command: run the installed command; else, where that can be, a fork of a process that has imported it already.
     """
 
     def __init__(
@@ -49,12 +51,14 @@ class WorkerProcess:
         directory: Path,
         arguments: Sequence[str] = ("worker",),
         name: str = "worker",
+        command: bool = False,
     ) -> None:
         defaults = {"CALMSTREAM_HTTP__HOST": LOOPBACK, "CALMSTREAM_HTTP__PORT": str(free_port())}
         self._settings = defaults | dict(environment)
         self._arguments = list(arguments)
         self._directory = directory
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
+        self._forks = sys.platform == "linux" and not command
         self.name = name
         self.port = int(self._settings["CALMSTREAM_HTTP__PORT"])
         self.log_path = directory / f"{name}.log"
@@ -68,18 +72,19 @@ class WorkerProcess:
         """Start it, without waiting for anything."""
         if self._process is not None:
             raise WorkerFailed(f"{self.name} was started before and has not been stopped")
-        self._process = self._spawned(self._arguments, _environment() | self._settings, self._directory)
+        environment = _environment() | self._settings
+        self._process = self._forked(environment) if self._forks else self._spawned(environment)
         return self
 
-    def _spawned(
-        self, arguments: Sequence[str], environment: Mapping[str, str], directory: Path
-    ) -> subprocess.Popen[bytes]:
-        """The process, with its words in ``log_path``."""
+    def _forked(self, environment: Mapping[str, str]) -> Forked:
+        return Forked(self._arguments, environment, self._directory, self.log_path)
+
+    def _spawned(self, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         with self.log_path.open("ab") as log:
             return subprocess.Popen(
-                [str(_CALMSTREAM), *arguments],
+                [str(_CALMSTREAM), *self._arguments],
                 env=environment,
-                cwd=directory,
+                cwd=self._directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -104,7 +109,10 @@ class WorkerProcess:
         """SIGSTOP, and wait until it stands still."""
         process = self._started()
         process.send_signal(signal.SIGSTOP)
-        self._wait_stopped(process.pid)
+        if isinstance(process, Forked):
+            process.wait_stopped()
+        else:
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """SIGCONT: it goes on after ``pause``."""
@@ -193,10 +201,7 @@ class WorkerProcess:
         finally:
             self.kill()
 
-    def _wait_stopped(self, pid: int) -> None:
-        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self) -> subprocess.Popen[bytes] | Forked:
         if self._process is None:
             raise WorkerFailed(f"{self.name} does not run: it was not started, or was stopped")
         return self._process

@@ -61,8 +61,9 @@ def _let_go_of_words() -> None:
 
 
 def _stopped_before_it_began(*_: object) -> None:
-    """SIGTERM until the event loop takes it: nothing is held yet, so there is nothing to save."""
-    sys.exit(0)
+    """SIGTERM until the event loop takes it: nothing is held yet, so there is nothing to save. It comes at any line of
+    what is being imported and compiled; an exception would be lost where nobody passes it on, as in a ``__del__``."""
+    os._exit(0)
 
 
 async def _run(settings: Any) -> int:

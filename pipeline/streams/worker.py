@@ -62,8 +62,8 @@ async def run(
     _bound_shutdown(settings.worker.shutdown_seconds, code)
     # At once: each may need the time that a save takes.
     await asyncio.gather(*(_stop(shard) for shard in shards))
-    await app.stop()
-    await endpoints.stop()  # where the app did not come so far as to own them
+    await _stop(app)
+    await _stop(endpoints)  # where the app did not come so far as to own them
     watch.stop()
     return code
 
@@ -81,11 +81,11 @@ async def _start(app: faust.App, shards: Sequence[ShardService], endpoints: Endp
     await app.start()
 
 
-async def _stop(shard: ShardService) -> None:
+async def _stop(service: Service) -> None:
     try:
-        await shard.stop()
-    except Exception as error:  # the others are to stop all the same
-        log.warning("%s did not stop in an orderly way: %r", shard.label, error)
+        await service.stop()
+    except Exception as error:  # the others are to stop all the same, and why the worker ends is known
+        log.warning("%s did not stop in an orderly way: %r", service.label, error)
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
@@ -131,6 +131,7 @@ def _verdict(
         return found.code
     if isinstance(found, KafkaError | OSError):
         return Exit.BROKER_LOST
+    log.error("the worker ends by an error that nobody expected", exc_info=found)
     return Exit.FAILED
 
 

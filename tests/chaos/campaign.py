@@ -94,7 +94,7 @@ class Campaign:
         told = story(name, repeated=repeated)
         prefix = f"undisturbed.{name}.{'repeated' if repeated else 'once'}."
         run = FaultRun(self._server.bootstrap, prefix, self._place(prefix), told).create()
-        with WorkerProcess(run.settings(), directory=run.directory) as worker:
+        with WorkerProcess(run.settings(), directory=run.directory, command=True) as worker:
             run.feed(0.0)
             run.wait_until_through(worker)
         result = run.result()

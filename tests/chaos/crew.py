@@ -13,7 +13,6 @@ from pathlib import Path
 from pipeline.streams.exits import Exit
 from tests.chaos import schedules
 from tests.chaos.fault_run import FaultRun
-from tests.chaos.forked import ForkedWorker
 from tests.chaos.schedules import ALL_ROLES, Action, Schedule
 from tests.chaos.weather import Weather
 from tests.worker_process import WorkerProcess
@@ -208,9 +207,9 @@ class Crew:
             self._start(worker)
 
     def _worker(self, name: str, roles: str) -> WorkerProcess:
-        kind = WorkerProcess if self.real else ForkedWorker
         arguments = ("worker", "--roles", roles)
-        return kind(self.run.settings(), directory=Path(self.run.directory), arguments=arguments, name=name)
+        place = Path(self.run.directory)
+        return WorkerProcess(self.run.settings(), directory=place, arguments=arguments, name=name, command=self.real)
 
 
 def mistake(log: str, *, calm: bool) -> str:

@@ -55,7 +55,8 @@ def process(service: str, addresses: Mapping[str, str], directory: Path) -> Work
     (entry_point,) = stages(ROOT / "deploy/Dockerfile")[-1].last("ENTRYPOINT").words
     assert entry_point == "calmstream"
     arguments = services()[service]["command"]
-    return WorkerProcess({**environment(service), **addresses}, directory=directory, arguments=arguments, name=service)
+    settings = {**environment(service), **addresses}
+    return WorkerProcess(settings, directory=directory, arguments=arguments, name=service, command=True)
 
 
 @contextmanager

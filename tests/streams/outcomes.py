@@ -14,7 +14,6 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 
 from pipeline.streams import topics
-from tests.chaos.forked import ForkedWorker
 from tests.streams.one_signal import OneSignal
 from tests.worker_process import WorkerProcess
 
@@ -23,12 +22,6 @@ ENDS_SECONDS = 60.0
 HASTE = {"BROKER__REQUEST_TIMEOUT_SECONDS": "10", "BROKER__LOST_AFTER_SECONDS": "12"}
 
 Deed = Callable[[OneSignal], None]
-
-
-def forked(run: OneSignal, *arguments: str, name: str = "worker") -> WorkerProcess:
-    """A worker of a run, in a fork."""
-    name = f"{run.prefix}{name}"
-    return ForkedWorker(run.environment(), directory=run.directory, arguments=("worker", *arguments), name=name)
 
 
 @contextmanager
@@ -53,7 +46,7 @@ class Story:
 
 def tell(stories: Sequence[tuple[OneSignal, Story]]) -> None:
     """Let all of them happen."""
-    workers = [forked(run) for run, _ in stories]
+    workers = [run.worker() for run, _ in stories]
     told = list(zip(stories, workers, strict=True))
     with killed_at_the_end(*workers):
         for (run, _), worker in told:
@@ -71,7 +64,7 @@ def tell(stories: Sequence[tuple[OneSignal, Story]]) -> None:
         for run, story, worker in mended:
             assert story.mend is not None
             story.mend(run)
-            worker = forked(run, name="after")
+            worker = run.worker(name="after")
             run.send_points(5)
             with killed_at_the_end(worker):
                 worker.start()

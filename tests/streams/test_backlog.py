@@ -16,7 +16,6 @@ from aiokafka import AIOKafkaProducer
 from pipeline.streams import topics
 from pipeline.streams.behind import behind_seconds
 from tests.chaos.fault_run import Result, loaded, read_back
-from tests.chaos.forked import ForkedWorker
 from tests.chaos.stories import PARTITIONS
 from tests.kafka.server import KafkaServer
 from tests.worker_process import WorkerProcess
@@ -62,7 +61,7 @@ class Run:
 
     def worker(self, name: str, roles: str) -> WorkerProcess:
         arguments = ("worker", "--roles", roles)
-        return ForkedWorker(
+        return WorkerProcess(
             self.environment, directory=self.directory, arguments=arguments, name=f"{self.prefix}{name}"
         )
 

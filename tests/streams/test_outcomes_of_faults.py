@@ -20,7 +20,7 @@ from pipeline.streams.exits import Exit
 from tests.kafka.server import KafkaServer
 from tests.streams.made_batches import Raw, batch_of, send_batch
 from tests.streams.one_signal import OneSignal
-from tests.streams.outcomes import ENDS_SECONDS, HASTE, admin, forked, killed_at_the_end
+from tests.streams.outcomes import ENDS_SECONDS, HASTE, admin, killed_at_the_end
 from tests.streams.test_worker_failures import NotABroker, delete_records
 
 #: Bound on the end after SIGTERM, whatever goes on (docs/operations.md): worker.shutdown_seconds is 15 by default.
@@ -40,7 +40,7 @@ def run(server: KafkaServer, topic_prefix: str, tmp_path: Path) -> OneSignal:
 
 
 def test_a_refused_record_at_the_end_of_its_partition_is_refused_once(run: OneSignal) -> None:
-    worker = forked(run)
+    worker = run.worker()
     with killed_at_the_end(worker):
         worker.start().wait_ready()
         run.send_points(2)
@@ -58,7 +58,7 @@ def test_a_refused_record_at_the_end_of_its_partition_is_refused_once(run: OneSi
 
 def test_what_is_deleted_under_a_running_worker_is_counted_and_said(run: OneSignal) -> None:
     run.changes["BROKER__SESSION_TIMEOUT_SECONDS"] = "30"
-    worker = forked(run)
+    worker = run.worker()
     with killed_at_the_end(worker):
         worker.start().wait_ready()
         run.send_points(5)
@@ -89,7 +89,7 @@ def test_a_batch_that_is_damaged_on_the_brokers_disk_is_a_dead_letter(run: OneSi
     assert stored.count(b"MARKED") == 20
     log.write_bytes(stored.replace(b"MARKED", b"MARRED", 1))
     server.start()
-    worker = forked(run)
+    worker = run.worker()
     with killed_at_the_end(worker):
         worker.start()
         run.wait_counted(worker)
@@ -108,7 +108,7 @@ def test_a_message_far_larger_than_a_fetch_is_read(run: OneSignal) -> None:
             await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, f"{run.prefix}points", wanted)])
 
     asyncio.run(widen())
-    worker = forked(run)
+    worker = run.worker()
     with killed_at_the_end(worker):
         worker.start().wait_ready()
         run.send_points(2)
@@ -128,9 +128,9 @@ def test_a_worker_stops_in_time_whatever_goes_on(server: KafkaServer, tmp_path: 
     )
     with socket.create_server((LOOPBACK, free_port())) as listening:
         silent = OneSignal(NotABroker(listening.getsockname()[1]), "stop-silent.", tmp_path)  # type: ignore[arg-type]
-        workers = {run.prefix: forked(run) for run in (frozen, gone, joined, silent)}
-        other = forked(joined, name="other")
-        early = forked(gone, name="early")
+        workers = {run.prefix: run.worker() for run in (frozen, gone, joined, silent)}
+        other = joined.worker(name="other")
+        early = gone.worker(name="early")
         with killed_at_the_end(*workers.values(), other, early):
             for worker in workers.values():
                 worker.start()
@@ -170,7 +170,7 @@ def test_a_worker_whose_own_disk_is_full_works_on(run: OneSignal) -> None:
     with subprocess.Popen(
         command, env=run.environment() | {"CALMSTREAM_HTTP__PORT": str(free_port())}, cwd=run.directory
     ) as child:
-        watcher = forked(run, "--roles", "score")  # no other way to see that the points come through
+        watcher = run.worker("--roles", "score")  # no other way to see that the points come through
         with killed_at_the_end(watcher):
             try:
                 watcher.start()
@@ -188,7 +188,7 @@ def test_a_broker_without_space_ends_the_worker_and_nothing_is_lost_when_there_i
 ) -> None:
     """Its files may not grow: what Kafka's log meets is an error of the disk, as when that is full."""
     run.changes["BROKER__SESSION_TIMEOUT_SECONDS"] = "30"
-    worker = forked(run)
+    worker = run.worker()
     with killed_at_the_end(worker):
         worker.start().wait_ready()
         run.send_points(5)

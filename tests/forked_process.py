@@ -18,13 +18,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import cast
 
 from pipeline.cli.root import main
-from tests.worker_process import WorkerProcess
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.chaos.preloaded"])
+_CONTEXT.set_forkserver_preload(["tests.preloaded"])
 #: Starting one looks at all others, and that must not be done by two threads.
 _LOCK = threading.Lock()
 _STOP_SECONDS = 10.0
@@ -52,6 +50,14 @@ class Forked:
             raise subprocess.TimeoutExpired("calmstream", timeout or 0.0)
         return code
 
+    def wait_stopped(self) -> None:
+        """Until it stands still after SIGSTOP. It is a child of the fork server, which alone can be told. One that has
+        ended does not go on either."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            while Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] not in "TZ":
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.wait(0.01)
+
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
             with contextlib.suppress(ProcessLookupError):  # it ended just now
@@ -62,23 +68,6 @@ class Forked:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
-
-
-class ForkedWorker(WorkerProcess):
-    """A worker in a fork."""
-
-    def _spawned(
-        self, arguments: Sequence[str], environment: Mapping[str, str], directory: Path
-    ) -> subprocess.Popen[bytes]:
-        return cast("subprocess.Popen[bytes]", Forked(arguments, environment, directory, self.log_path))
-
-    def _wait_stopped(self, pid: int) -> None:
-        """It is a child of the fork server, which alone can be told. One that has ended does not go on either."""
-        process = self._started()
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "TZ":
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(0.01)
 
 
 def _become(arguments: list[str], environment: dict[str, str], directory: str, log: str) -> None:

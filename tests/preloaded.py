@@ -1,4 +1,4 @@
-"""What the fork server of ``forked`` has imported and compiled before its first worker: all that a worker imports."""
+"""What the fork server of ``forked_process`` imports and compiles before the first worker: all that a worker does."""
 
 import pipeline.app
 import pipeline.cli.replay
