@@ -16,18 +16,24 @@ from detectors.counts import CountsDetector
 from detectors.heirs import inherit
 from detectors.level import LevelDetector
 from detectors.protocol import RowDetector, Scores, State, StateVersionError
+from detectors.rarity import RarityDetector
 from detectors.ratio import RatioDetector
 from detectors.silence import SilenceDetector
 
-#: What judges a signal by default, each turned off by name: parts of a row, silence, and the entity's signals together.
-PARTS = (*ROW_PARTS, "silence", "together")
+#: What judges a signal by default, each turned off by name: parts of a row, silence, the entity's signals together, and
+#: how rare alerts of a type are.
+PARTS = (*ROW_PARTS, "silence", "together", "rarity")
 
 #: The row detectors that can be chosen by name.
-CATALOGUE: dict[str, type[ComposedDetector] | type[LevelDetector] | type[CountsDetector] | type[RatioDetector]] = {
+CATALOGUE: dict[
+    str,
+    type[ComposedDetector] | type[LevelDetector] | type[CountsDetector] | type[RatioDetector] | type[RarityDetector],
+] = {
     "composed": ComposedDetector,
     "level": LevelDetector,
     "counts": CountsDetector,
     "ratio": RatioDetector,
+    "rarity": RarityDetector,
 }
 
 __all__ = [
@@ -37,6 +43,7 @@ __all__ = [
     "ComposedDetector",
     "CountsDetector",
     "LevelDetector",
+    "RarityDetector",
     "RatioDetector",
     "RowDetector",
     "RowOptions",

@@ -26,7 +26,7 @@ The way of the data, and the rooms that it passes (folders of this package; ``de
                   calm.incidents   calm.incidents.state   calm.suppressions (and why)           Kafka, out
 
     records/      the frozen values that all of them exchange
-    policies/     what people decide: detector policy, matchers, redaction
+    policies/     what people decide: detector policy, matchers, redaction, silences, maintenance, orders for incidents
     flow/         one pure chain per role (ingest, join, score, correlate): messages in, records and counts out
     streams/      all Kafka and Faust: topics, the shard service that runs the chains, workers, brokers, how they are
                   secured, what becomes of their faults, saved state, growth, and the worker's own endpoints and logs

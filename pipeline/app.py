@@ -46,7 +46,8 @@ class Worker:
 
 def stages(settings: Settings) -> tuple[Stage, ...]:
     """What there is to run in shards, whatever roles a worker has."""
-    flow = replace(flow_config(settings), most_held_rows=settings.limits.max_held_points)
+    limits = settings.limits
+    flow = replace(flow_config(settings), most_held_rows=limits.max_held_points, most_held_bytes=limits.max_held_bytes)
     formats = {source.topic: source.format for source in settings.inputs}
 
     # telemetry in: points, lines and spans → columnar blocks, by workload or trace; events and changes
@@ -138,7 +139,8 @@ def flow_config(settings: Settings) -> FlowConfig:
         max_past_us=to_us(time.max_past_seconds),
         scope_attributes=settings.incidents.scope_attributes,
         limits=Limits(
-            **limits.model_dump(exclude={"max_held_points"}), redaction=settings.redaction.compiled(ATTRIBUTES)
+            **limits.model_dump(exclude={"max_held_points", "max_held_bytes"}),
+            redaction=settings.redaction.compiled(ATTRIBUTES),
         ),
         ttl_us=to_us(settings.state.signal_ttl_seconds),
         instance_ttl_us=to_us(settings.state.instance_ttl_seconds),
@@ -146,6 +148,7 @@ def flow_config(settings: Settings) -> FlowConfig:
         policies=settings.policies,
         join_us=settings.incidents.join_windows * window_us,
         resolve_us=settings.incidents.resolve_windows * window_us,
+        reopen_us=settings.incidents.reopen_windows * window_us,
     )
 
 

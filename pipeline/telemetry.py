@@ -20,6 +20,9 @@ from prometheus_client import (
 
 _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
+#: Of incidents; see docs/incidents.md.
+_TRANSITIONS = ("opened", "updated", "acknowledged", "suppressed", "resolved", "reopened", "merged", "split")
+
 #: Why a request to the worker's own endpoints is refused.
 HTTP_REASONS = (
     "connections",
@@ -135,7 +138,7 @@ class Telemetry:
         ProcessCollector(registry=self.registry)
         for transition in ("opened", "updated", "ended"):  # a counter that appears at 1 has no rate
             self.anomalies.labels(transition)
-        for transition in ("opened", "updated", "resolved"):
+        for transition in _TRANSITIONS:
             self.incidents.labels(transition)
         for reason in HTTP_REASONS:
             self.http_refused.labels(reason)

@@ -24,6 +24,9 @@ class Suite(StrEnum):
     SMD = "smd"
     MSCLOUD = "mscloud"
     LABELLED_CSV = "labelled-csv"
+    PETSHOP = "petshop"
+    ALERTS = "alerts"
+    TRAINTICKET = "trainticket"
 
 
 def evaluate(
@@ -45,12 +48,16 @@ def evaluate(
 
     Exit codes: 0 done, 1 a plot could not be written, 2 wrong arguments, configuration or data.
     """
+    from pipeline.evaluation.incident_suites import INCIDENT_SUITES
     from pipeline.evaluation.table import BadData
 
     if variants and suite is not Suite.NAB:
         raise typer.BadParameter("--variants is for --suite nab: it changes the files and scores NAB's profiles again")
     if plots is not None and plots.exists() and not plots.is_dir():
         raise typer.BadParameter(f"--plots {plots} is a file; name a folder")
+    if suite in INCIDENT_SUITES:
+        _incidents(suite, paths, plots, config, as_json=as_json, as_table=as_table)
+        return
     try:
         work = _Work(suite, paths, _policies(config), _jobs(suite, paths, jobs))
         figures, results = _score(work, plots)
@@ -66,6 +73,45 @@ def evaluate(
         _show(figures, results)
     if as_json:
         print(json.dumps(_ordered(figures)))
+
+
+def _incidents(
+    suite: Suite, paths: list[Path], plots: Path | None, config: Path | None, *, as_json: bool, as_table: bool
+) -> None:
+    """A suite that judges incidents and their causes: one folder, and the shipped configuration."""
+    from pipeline.evaluation.incident_suites import INCIDENT_SUITES
+    from pipeline.evaluation.table import BadData
+
+    if len(paths) != 1:
+        raise typer.BadParameter(f"--suite {suite} takes one folder, not {len(paths)} paths")
+    if plots is not None or config is not None:
+        raise typer.BadParameter(f"--suite {suite} has no plots and is scored as shipped; leave --plots and --config")
+    try:
+        figures = INCIDENT_SUITES[suite](paths[0])
+    except BadData as error:
+        say(f"calmstream: {error}")
+        raise typer.Exit(2) from None
+    if as_table or not as_json:
+        shown = table("figure", ">value")
+        for name, value in _flat(figures):
+            shown.add_row(cell(name), cell(value))
+        console().print(shown)
+    if as_json:
+        print(json.dumps(figures))
+
+
+def _flat(figures: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Figures within figures, one a line, by the way to them."""
+    inside: Iterator[tuple[Any, Any]]
+    if isinstance(figures, dict):
+        inside = iter(figures.items())
+    elif isinstance(figures, list):
+        inside = enumerate(figures, 1)
+    else:
+        yield name, _figure(figures, ".4g") if isinstance(figures, float | None) else str(figures)
+        return
+    for key, value in inside:
+        yield from _flat(value, f"{name}.{key}" if name else str(key))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""``calmstream incidents``: what is going on, and each transition as it comes."""
+"""``calmstream incidents``: what is going on, and each transition as it comes; below it what people do with them."""
 
 import time
 from collections.abc import Iterable
@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from pipeline.cli import incident_orders, incident_show
+from pipeline.cli.incident_states import Body, body_of, is_open, newest, newest_states
 from pipeline.cli.options import Bootstrap, Config, seconds_of, settings_of
 from pipeline.cli.running import run
 from pipeline.cli.terminal import (
@@ -29,10 +31,12 @@ from pipeline.records import iso, to_us
 #: Members shown of each incident.
 _MEMBERS = 3
 
-Body = dict[str, Any]
+app = typer.Typer(invoke_without_command=True, rich_markup_mode="markdown", subcommand_metavar="[COMMAND] [ARGS]...")
 
 
+@app.callback()
 def incidents(
+    context: typer.Context,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Stay, and print each transition as it comes.")
     ] = False,
@@ -44,11 +48,16 @@ def incidents(
     config: Config = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Show the incidents: each one's newest state, or with --follow what is open and then every transition.
+    """Show the incidents: each one's newest state, or with --follow what is open and then every transition. The
+    commands below look at one, and do something with it.
 
     An event whose revision is not above the last one of its incident is a repeat and is left out. The JSON objects are
     described in docs/schema/incident.json.
     """
+    if context.invoked_subcommand is not None:
+        if follow or as_json or only_open or since is not None or config is not None or bootstrap is not None:
+            raise typer.BadParameter(f"options of {context.invoked_subcommand} stand behind its name")
+        return
     least = "" if since is None else iso(max(to_us(time.time() - seconds_of(since)), 0))
     view = _View(as_json=as_json, only_open=only_open, least=least)
     settings = settings_of(config, bootstrap)
@@ -65,7 +74,7 @@ class _View:
         self._console = console()
 
     def wants(self, body: Body) -> bool:
-        return body["state"] == "open" or (not self._only_open and body["updated_time"] >= self._least)
+        return is_open(body) or (not self._only_open and body["updated_time"] >= self._least)
 
     def table(self, bodies: Iterable[Body]) -> None:
         """All of them at once, the newest first."""
@@ -104,12 +113,7 @@ class _View:
 
 
 async def _list(settings: Any, view: _View) -> int:
-    from pipeline.streams.reading import open_reader
-
-    topic = settings.topic("incidents.state")
-    async with open_reader(settings, topic) as reader:
-        newest = await _newest(reader, topic)
-    view.table(newest.values())
+    view.table((await newest_states(settings)).values())
     return 0
 
 
@@ -120,49 +124,19 @@ async def _follow(settings: Any, view: _View, *, looks_back: bool) -> int:
     events, state = settings.topic("incidents"), settings.topic("incidents.state")
     async with open_reader(settings, events, state) as reader:
         places = await reader.ends(events)  # before the state is read: what comes meanwhile is seen there or here
-        newest = await _newest(reader, state)
-        for body in sorted(newest.values(), key=lambda body: str(body["updated_time"])):
-            if body["state"] == "open" or looks_back:
+        known = await newest(reader, state)
+        for body in sorted(known.values(), key=lambda body: str(body["updated_time"])):
+            if is_open(body) or looks_back:
                 view.transition(body)
-        revisions = {key: body["revision"] for key, body in newest.items()}
+        revisions = {key: body["revision"] for key, body in known.items()}
         say(f"Following {events} on {settings.broker.bootstrap}; stop with Ctrl-C.")
         async for records in reader.onward(places):
             for record in records:
-                news = _body(record)
+                news = body_of(record)
                 if news is not None and news["revision"] > revisions.get(news["id"], 0):
                     revisions[news["id"]] = news["revision"]
                     view.transition(news)
     return 0
-
-
-async def _newest(reader: Any, topic: str) -> dict[str, Body]:
-    """Incident id → body of its highest revision."""
-    newest: dict[str, Body] = {}
-    async for records in reader.everything(topic):
-        for record in records:
-            if record.value is None:
-                newest.pop((record.key or b"").decode("utf-8", "replace"), None)
-                continue
-            body = _body(record)
-            if body is not None and body["revision"] > newest.get(body["id"], {"revision": 0})["revision"]:
-                newest[body["id"]] = body
-    return newest
-
-
-def _body(record: Any) -> Body | None:
-    """The incident in a record; None, and a line that says so, for anything else."""
-    from pipeline.codecs import incident_event
-
-    try:
-        body = incident_event.decode(record)
-        kinds = {"id": str, "revision": int, "updated_time": str, "state": str}
-        wrong = [name for name, kind in kinds.items() if not isinstance(body.get(name), kind)]
-        if wrong:
-            raise ValueError(f"not an incident event: {', '.join(wrong)} missing or of the wrong type")
-        return body
-    except ValueError as error:
-        say(f"{record.topic}/{record.partition} offset {record.offset} passed over: {error}")
-        return None
 
 
 def _not_ours(body: Body, error: Exception) -> None:
@@ -188,7 +162,7 @@ def _lines(body: Body) -> Iterable[Text]:
     yield Text.assemble(
         short(body["updated_time"]),
         "  ",
-        (f"{transition:<8}", TRANSITION_STYLES.get(transition, "")),
+        (f"{transition:<12}", TRANSITION_STYLES.get(transition, "")),
         "  ",
         (f"{severity:<8}", SEVERITY_STYLES.get(severity, "")),
         "  ",
@@ -197,8 +171,11 @@ def _lines(body: Body) -> Iterable[Text]:
     )
     if transition == "resolved":
         since, until = short(body["onset_time"]), short(body["resolved_time"] or "")
-        yield Text(f"    from {since} to {until}: {plain(body['close_reason'])}")
+        by = f", by {plain(body['by'])}" if body.get("by") else ""
+        yield Text(f"    from {since} to {until}: {plain(body['close_reason'])}{by}")
         return
+    if body.get("by"):
+        yield Text(f"    by {plain(body['by'])}: {plain(body['comment'] or '–', MOST_CHARACTERS)}")
     for member in body["members"][:_MEMBERS]:
         yield _member(member)
     if (more := body["member_count"] - min(len(body["members"]), _MEMBERS)) > 0:
@@ -223,3 +200,11 @@ def _member(member: Body) -> Text:
         plain(f", expected {number(expected['value'])}{unit} ({band}), {off}"),
         f", since {short(member['onset_time'])}{end}",
     )
+
+
+app.command("show")(incident_show.show)
+app.command("ack")(incident_orders.ack)
+app.command("resolve")(incident_orders.resolve)
+app.command("reopen")(incident_orders.reopen)
+app.command("merge")(incident_orders.merge)
+app.command("split")(incident_orders.split)

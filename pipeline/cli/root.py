@@ -11,10 +11,12 @@ from pipeline.cli import (
     evaluate,
     incidents,
     inputs,
+    maintenance,
     policy,
     replay,
     signal,
     signals,
+    silence,
     state,
     topics,
     why,
@@ -62,8 +64,10 @@ app.command("replay", rich_help_panel=_RUN)(replay.replay)
 app.command("evaluate", rich_help_panel=_RUN)(evaluate.evaluate)
 app.add_typer(topics.app, name="topics", rich_help_panel=_RUN)
 app.add_typer(policy.app, name="policy", rich_help_panel=_RUN)
+app.add_typer(silence.app, name="silence", rich_help_panel=_RUN)
+app.add_typer(maintenance.app, name="maintenance", rich_help_panel=_RUN)
 app.add_typer(state.app, name="state", rich_help_panel=_RUN)
-app.command("incidents", rich_help_panel=_LOOK)(incidents.incidents)
+app.add_typer(incidents.app, name="incidents", rich_help_panel=_LOOK)
 app.command("signals", rich_help_panel=_LOOK)(signals.signals)
 app.add_typer(signal.app, name="signal", rich_help_panel=_LOOK)
 app.command("why", rich_help_panel=_LOOK)(why.why)

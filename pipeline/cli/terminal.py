@@ -21,7 +21,10 @@ MOST_CHARACTERS = 2000
 _WIDE = 240
 
 SEVERITY_STYLES = {"critical": "bold red", "error": "red", "warning": "yellow"}
-TRANSITION_STYLES = {"opened": "bold", "open": "bold", "updated": "cyan", "resolved": "green"}
+TRANSITION_STYLES = {
+    "opened": "bold", "open": "bold", "reopened": "bold", "updated": "cyan", "acknowledged": "cyan",
+    "resolved": "green", "merged": "green", "suppressed": "dim",
+}  # fmt: skip
 CONDITION_STYLES = {"anomalous": "bold red", "cold": "cyan", "silent": "yellow", "warm": "green"}
 
 

@@ -1,4 +1,5 @@
-"""Edges on ``calm.topology``: one JSON record for each edge and writer, compacted.
+"""Edges on ``calm.topology``: one JSON record for each edge and writer, compacted; and the same, with a header that
+tells them from anomalies, to the correlate stage.
 
 Key: ``edge|<writer>|<scope>|<client>|<server>|<kind>``. Guarantee: decode(encode(edge)) is the edge; a tombstone says
 that its writer no longer knows it.
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from pipeline.records import US, Edge, EdgeKind, Message, iso
+from pipeline.records.message import Headers
 
 _json = msgspec.json.Encoder()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -17,6 +19,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 class BadEdge(ValueError):
     """A record on ``calm.topology`` that Calmstream did not write."""
+
+
+#: Header of an edge on ``calm.anomalies``.
+EDGE = ("calm_type", b"edge")
+
+
+def is_edge(headers: Headers) -> bool:
+    """Is this record of ``calm.anomalies`` an edge?"""
+    return any(name == EDGE[0] and value == EDGE[1] for name, value in headers)
 
 
 class _Body(msgspec.Struct):

@@ -89,6 +89,10 @@ class FluentBit:
     def generation(self) -> int:
         return self._table.generation
 
+    def forget_soon(self) -> None:
+        """Forget the resources that are known, before the next batch."""
+        self._table.forget_soon()
+
     def decode(self, messages: Sequence[Message]) -> LineColumns:
         """The lines of all messages."""
         self._table.begin_batch()

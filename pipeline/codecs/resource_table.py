@@ -26,11 +26,17 @@ class ResourceTable(Generic[K]):
         self._index: dict[K, int] = {}
         self._refused: dict[K, BadPoint] = {}
         self._kept = 0
+        self._soon = False
+
+    def forget_soon(self) -> None:
+        """Forget everything before the next batch."""
+        self._soon = True
 
     def begin_batch(self) -> None:
         """Call before each batch."""
         self._refused.clear()
-        if len(self._index) >= self._limits.max_series or self._kept > _MOST_KEPT_BYTES:
+        if self._soon or len(self._index) >= self._limits.max_series or self._kept > _MOST_KEPT_BYTES:
+            self._soon = False
             self.resources = []
             self._index.clear()
             self._kept = 0

@@ -43,6 +43,10 @@ class ScannedSpans(ABC):
         """Grows when the tables start over, which they do before a batch, never inside one."""
         return self.table.generation
 
+    def forget_soon(self) -> None:
+        """Forget what is known, before the next batch."""
+        self.table.forget_soon()
+
     def decode(self, messages: Sequence[Message]) -> SpanColumns:
         """Columns of all spans."""
         self.table.forget_if_full()

@@ -1,7 +1,8 @@
 """Series seen by a codec, numbered from 0, so that a batch refers to a series by a small integer.
 
 Guarantee: a number means the same series until ``generation`` changes; the table never holds more than
-``Limits.max_series`` series for longer than one batch.
+``Limits.max_series`` series for longer than one batch, and lets go of all when its owner says that it should. Nothing
+but work depends on what it remembers.
 """
 
 from collections.abc import Hashable
@@ -37,6 +38,7 @@ class SeriesTable:
         self.series: list[Series] = []
         self.index: dict[Hashable, int] = {}
         self.generation = 0
+        self._soon = False
 
     def add(self, key: Hashable, series: Series) -> int:
         """Number a new series, to be found by its key; raises BadPoint when its name or attributes break the limits."""
@@ -56,15 +58,20 @@ class SeriesTable:
         return new
 
     def forget_if_full(self) -> None:
-        """Start over when full. Call before a batch, never inside one."""
-        if len(self.series) >= self.limits.max_series:
+        """Start over when full, or when that was asked for. Call before a batch, never inside one."""
+        if self._soon or len(self.series) >= self.limits.max_series:
             self.forget()
+
+    def forget_soon(self) -> None:
+        """Start over before the next batch."""
+        self._soon = True
 
     def forget(self) -> None:
         """Start over."""
         self.series.clear()
         self.index.clear()
         self.generation += 1
+        self._soon = False
 
     def _check(self, series: Series) -> None:
         limits = self.limits

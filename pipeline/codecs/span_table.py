@@ -44,6 +44,7 @@ class SpanTable:
         self._kept_bytes = 0
         self._resource_index, self._shape_index = ByteTable(), ByteTable()
         self._seen_again: set[int] = set()
+        self._soon = False
 
     @property
     def resource_slots(self) -> Slots:
@@ -56,13 +57,18 @@ class SpanTable:
         return self._shape_index.slots
 
     def forget_if_full(self) -> None:
-        """Start over when full. Call before a batch, never inside one."""
-        full = max(len(self.shapes), len(self.resources)) >= self.limits.max_series
+        """Start over when full, or when that was asked for. Call before a batch, never inside one."""
+        full = self._soon or max(len(self.shapes), len(self.resources)) >= self.limits.max_series
         if full or self._kept_bytes > _MOST_KEPT_BYTES:
             self.forget()
 
+    def forget_soon(self) -> None:
+        """Start over before the next batch."""
+        self._soon = True
+
     def forget(self) -> None:
         """Start over."""
+        self._soon = False
         self.resources.clear()
         self.shapes.clear()
         self._unusable.clear()

@@ -1,4 +1,5 @@
-"""Suppressions on ``calm.suppressions``: CloudEvents 1.0, Kafka binary mode, JSON: why an anomaly started no incident.
+"""Suppressions on ``calm.suppressions``: CloudEvents 1.0, Kafka binary mode, JSON: why an anomaly started
+no incident, or is held back with its incident.
 
 Guarantee: two encodings of the same suppression are equal byte for byte, headers included. Id and revision are those of
 the anomaly's transition, so a repeat is recognised as one of an anomaly is: drop what is not above the last revision.
@@ -29,6 +30,9 @@ def body(suppression: Suppression) -> dict[str, Any]:
         "decided_time": iso(suppression.step_us),
         "onset_time": iso(anomaly.onset_us),
         "surprise": anomaly.surprise,
+        "held_by": list(suppression.by),
+        "held_until": None if suppression.until_us is None else iso(suppression.until_us),
+        "incident": suppression.incident,
         "owner": anomaly.owner,
         "owner_budget": anomaly.owner_budget,
         "owner_budget_used": suppression.used,

@@ -59,7 +59,7 @@ class Screen:
         scale, unit = _scale(member["signal"])
         at = datetime.fromtimestamp(transition.received)
         told = f"{at:%H:%M:%S}  other incident {transition.what}: {what} of {of}"
-        if transition.what == "opened":
+        if transition.opens:
             was, expected = _number(member["observed"], scale), _number(member["expected"]["value"], scale)
             told += f": {was}, expected {expected} {unit}"
         self._console.print(Padding(f"[dim]{told}[/]", (0, 0, 0, 2), expand=False))

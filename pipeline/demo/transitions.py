@@ -29,8 +29,13 @@ class Transition:
 
     @property
     def what(self) -> str:
-        """``opened``, ``updated`` or ``resolved``."""
+        """``opened``, ``updated``, ``resolved`` and so on (docs/incidents.md)."""
         return str(self.body["transition"])
+
+    @property
+    def opens(self) -> bool:
+        """Is it open from then on, and was it not before?"""
+        return self.what in ("opened", "reopened")
 
     def rank(self, sought: Sought) -> int | None:
         """The place, from 1, of the first member that is the one sought."""
@@ -48,10 +53,9 @@ class Check:
     passed: bool
 
 
-def first(transitions: Sequence[Transition], incident: str, what: str, after: float = 0.0) -> Transition | None:
-    """The first transition of this kind."""
-    found = (t for t in transitions if t.incident == incident and t.what == what and t.received >= after)
-    return next(found, None)
+def opens_after(transitions: Sequence[Transition], incident: str, after: float) -> bool:
+    """Was it opened, or opened again, since then?"""
+    return any(t.incident == incident and t.opens and t.received >= after for t in transitions)
 
 
 def still_open(transitions: Sequence[Transition]) -> dict[str, Transition]:

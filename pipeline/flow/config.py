@@ -36,9 +36,11 @@ class FlowConfig:
     #: Points that a score shard keeps while they wait for other sources. None for any number, where nobody can read
     #: them again: a replay reads all sources together, by time.
     most_held_rows: int | None = None
+    most_held_bytes: int | None = None  # the same of spans and lines in a join shard, in about what they take
     trace_wait_us: int = 10 * US  # event time until a trace is taken as whole
     join_us: int = 60 * US
     resolve_us: int = 30 * US
+    reopen_us: int = 900 * US  # after its end an incident comes back with its signals for so long
 
     def window_of(self, kind: Kind) -> int:
         """Length of the windows of signals of this kind; shares are told with the distributions beside them, and sparse

@@ -5,15 +5,26 @@ comes out depends on the log's contents alone. A checkpoint holds anomalies that
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
-from pipeline.codecs import anomaly_event, happening_event, incident_event, own_forms, suppression_event
+from pipeline.codecs import (
+    anomaly_event,
+    edge_event,
+    happening_event,
+    incident_event,
+    own_forms,
+    said_record,
+    suppression_event,
+)
 from pipeline.flow.chain import Numbers, damaged, other_version
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
+from pipeline.flow.incident_state import pack_open, pack_over, pack_rare, unpack_open, unpack_over, unpack_rare
+from pipeline.flow.neighbours import Neighbours
 from pipeline.incidents.evidence import CHANGES_US
-from pipeline.incidents.grouping import Grouping, Open
+from pipeline.incidents.grouping import Grouping
 from pipeline.records import (
     NO_TIME,
     Anomaly,
@@ -21,7 +32,6 @@ from pipeline.records import (
     Event,
     Happened,
     Incident,
-    Member,
     Message,
     Output,
     Produced,
@@ -30,7 +40,7 @@ from pipeline.records import (
 from pipeline.signals.identity import entity_of, scope_partition
 from pipeline.windows.progress import Progress
 
-_VERSION = "correlate/4"
+_VERSION = "correlate/5"
 #: How long after it an incident may still ask for what happened before its onset.
 _REMEMBERED_US = 24 * CHANGES_US
 
@@ -42,17 +52,17 @@ class CorrelateChain:
         self._name = f"anomalies/{partition}"
         self._config = config
         self._progress = Progress(config.signal_shards(), 0)
-        self._grouping = Grouping(config.join_us, config.resolve_us)
+        self._neighbours = Neighbours(config.join_us)
         self._pending: dict[int, list[Anomaly]] = {}
         self._closed_us = NO_TIME
+        self._grouping = self._made()
         self._offset = 0
 
     def apply(self, messages: Sequence[Message]) -> Output:
         out = Output()
         for message in messages:
             self._offset = message.offset + 1
-            if happening_event.is_happening(message.headers):
-                self._hear(message, out)
+            if self._is_heard(message, out):
                 continue
             try:
                 arrival = anomaly_event.decode(message)
@@ -62,6 +72,52 @@ class CorrelateChain:
             self._take(arrival, out)
             self._advance(out)
         return out
+
+    def _made(self, **parts: Any) -> Grouping:
+        """A grouping with the parts of a saved one; without any a new one."""
+        config = self._config
+        return Grouping(
+            config.join_us,
+            config.resolve_us,
+            reopen_us=config.reopen_us,
+            graph=self._neighbours,
+            stepped_us=self._closed_us,
+            **parts,
+        )
+
+    def _is_heard(self, message: Message, out: Output) -> bool:
+        """Is it no anomaly, but something that is known from now on?"""
+        if happening_event.is_happening(message.headers):
+            self._hear(message, out)
+        elif said_record.is_said(message.headers):
+            self._hear_said(message, out)
+        elif edge_event.is_edge(message.headers):
+            self._hear_edge(message, out)
+        else:
+            return False
+        return True
+
+    def _hear_said(self, message: Message, out: Output) -> None:
+        """What people say of incidents: it counts at once, at the event time that has been reached."""
+        try:
+            control = said_record.decode_control(message.value)
+        except said_record.BadSaid as error:
+            self._dead_letter(message, str(error), out)
+            return
+        repeated, refused = self._grouping.hear(control, self._closed_us)
+        out.count("notice", "said_again", repeated)
+        out.count("notice", "said_too_much", refused)
+        if self._closed_us != NO_TIME:
+            self._step((), self._closed_us, out)
+
+    def _hear_edge(self, message: Message, out: Output) -> None:
+        try:
+            news = edge_event.decode(message)
+        except edge_event.BadEdge as error:
+            self._dead_letter(message, str(error), out)
+            return
+        if not self._neighbours.hear(news.edge):
+            out.count("notice", "too_many_edges")
 
     def _hear(self, message: Message, out: Output) -> None:
         """An event or a change: evidence for incidents from now on."""
@@ -110,9 +166,16 @@ class CorrelateChain:
         self._timers(watermark, out)
         self._closed_us = watermark
         self._grouping.evidence.forget(watermark - _REMEMBERED_US)
+        self._grouping.past.forget(watermark)
+        self._grouping.quieted.forget(watermark)
+        self._neighbours.forget(watermark)
 
     def _step(self, anomalies: Sequence[Anomaly], step_us: int, out: Output) -> None:
+        self._neighbours.at(step_us)
         self._emit(self._grouping.step(anomalies, step_us), out)
+        for reason in self._grouping.refused:
+            out.count("notice", reason)
+        self._grouping.refused.clear()
         for suppression in self._grouping.suppressed:
             out.count("notice", suppression.reason, suppression.anomaly.transition == "opened")
             value, headers = suppression_event.encode(suppression)
@@ -122,7 +185,7 @@ class CorrelateChain:
 
     def _timers(self, until_us: int, out: Output) -> None:
         while (due := self._grouping.next_deadline()) is not None and due <= until_us:
-            self._emit(self._grouping.step((), due), out)
+            self._step((), due, out)
 
     def _emit(self, incidents: Sequence[Incident], out: Output) -> None:
         for incident in incidents:
@@ -154,13 +217,24 @@ class CorrelateChain:
         return {"open_incidents": len(self._grouping.open)}
 
     def snapshot(self, *, full: bool) -> Snapshot:
-        offset, progress = self._offset, self._progress.dump()
+        offset, kept = self._offset, self._grouping
         waiting = [anomaly_event.encode(one, "", 0)[0] for _, held in sorted(self._pending.items()) for one in held]
-        budgets = self._grouping.budgets.dump(self._closed_us)
-        evidence = [own_forms.form_of(happened.what) for happened in self._grouping.evidence]
-        head = msgspec.msgpack.encode([offset, progress, self._closed_us, budgets, evidence, waiting])
-        blocks = {f"incident/{key}": _pack(incident) for key, incident in self._grouping.open.items()}
-        return Snapshot(_VERSION, offset, head, blocks, tuple(blocks), full=True)
+        head = {
+            "offset": offset,
+            "progress": self._progress.dump(),
+            "closed": self._closed_us,
+            "budgets": kept.budgets.dump(self._closed_us),
+            "evidence": [own_forms.form_of(happened.what) for happened in kept.evidence],
+            "waiting": waiting,
+            "quieted": kept.quieted.dump(),
+            "ordered": kept.ordered.dump(),
+            "settled": kept.past.settled(),
+            "edges": self._neighbours.dump(),
+        }
+        blocks = {f"incident/{key}": pack_open(incident) for key, incident in kept.open.items()}
+        blocks |= {f"over/{over.incident.id}": pack_over(over) for over in kept.past}
+        blocks["rare"] = pack_rare(kept.rare)
+        return Snapshot(_VERSION, offset, msgspec.msgpack.encode(head), blocks, tuple(blocks), full=True)
 
     def saved(self) -> None:
         """Nothing to remember: the state is always saved whole."""
@@ -169,14 +243,23 @@ class CorrelateChain:
         if snapshot.version != _VERSION:
             raise other_version("correlate", self._name, snapshot.version, _VERSION)
         try:
-            self._offset, progress, self._closed_us, budgets, packed, waiting = msgspec.msgpack.decode(snapshot.head)
-            self._progress.load(progress)
+            head = msgspec.msgpack.decode(snapshot.head)
+            self._offset, self._closed_us = head["offset"], head["closed"]
+            self._progress.load(head["progress"])
             self._pending = {}
-            for anomaly in (anomaly_event.anomaly_of(msgspec.json.decode(each)) for each in waiting):
+            for anomaly in (anomaly_event.anomaly_of(msgspec.json.decode(each)) for each in head["waiting"]):
                 self._pending.setdefault(anomaly.step_us, []).append(anomaly)
-            opened = [_unpack(snapshot.blocks[name]) for name in snapshot.names]
-            evidence = [self._happened(own_forms.happening_of(kind, form)) for kind, form in packed]
-            self._grouping = Grouping(self._config.join_us, self._config.resolve_us, opened, budgets, evidence)
+            self._neighbours = Neighbours(self._config.join_us, map(tuple, head["edges"]))
+            self._grouping = self._made(
+                opened=[unpack_open(snapshot.blocks[name]) for name in snapshot.names if name.startswith("incident/")],
+                over=[unpack_over(snapshot.blocks[name]) for name in snapshot.names if name.startswith("over/")],
+                rare=unpack_rare(snapshot.blocks["rare"]),
+                settled=head["settled"],
+                budgets=head["budgets"],
+                evidence=[self._happened(own_forms.happening_of(kind, form)) for kind, form in head["evidence"]],
+            )
+            self._grouping.quieted.load(head["quieted"])
+            self._grouping.ordered.load(head["ordered"])
         except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
             raise damaged("correlate", self._name, repr(error)) from error
 
@@ -193,10 +276,17 @@ class CorrelateChain:
         """Of the state of a shard that is divided keep what is of our scopes. ``moved``: the end of its log, where this
         shard has a log of its own, that begins."""
         kept = self._grouping
-        budgets = [saved for saved in kept.budgets.dump(self._closed_us) if self._owns(saved[0])]
-        opened = [incident for incident in kept.open.values() if self._owns(incident.scope)]
-        evidence = [happened for happened in kept.evidence if self._owns(happened.scope)]
-        self._grouping = Grouping(self._config.join_us, self._config.resolve_us, opened, budgets, evidence)
+        edges = (saved for saved in self._neighbours.dump() if self._owns(saved[0]))
+        self._neighbours = Neighbours(self._config.join_us, edges)
+        self._grouping = self._made(
+            opened=[incident for incident in kept.open.values() if self._owns(incident.scope)],
+            over=[over for over in kept.past if self._owns(over.incident.scope)],
+            rare=unpack_rare(pack_rare(kept.rare), self._owns),
+            settled=kept.past.settled(),
+            budgets=[saved for saved in kept.budgets.dump(self._closed_us) if self._owns(saved[0])],
+            evidence=[happened for happened in kept.evidence if self._owns(happened.scope)],
+        )
+        self._grouping.quieted, self._grouping.ordered = kept.quieted, kept.ordered
         ours = {at: [each for each in held if self._owns(each.signal.scope)] for at, held in self._pending.items()}
         self._pending = {at: held for at, held in ours.items() if held}
         self._offset -= moved or 0
@@ -206,14 +296,3 @@ class CorrelateChain:
 
     def lost_history(self) -> None:
         self._progress.lost_history()
-
-
-def _pack(incident: Open) -> bytes:
-    members = [[anomaly_event.pack(m.anomaly), m.joined_by] for m in incident.members.values()]
-    return msgspec.msgpack.encode([incident.id, incident.scope, incident.detected_us, incident.revision, members])
-
-
-def _unpack(value: bytes) -> Open:
-    key, scope, detected_us, revision, packed = msgspec.msgpack.decode(value)
-    members = [Member(anomaly_event.unpack(anomaly), joined_by) for anomaly, joined_by in packed]
-    return Open(key, scope, detected_us, revision, {member.anomaly.id: member for member in members})

@@ -65,6 +65,7 @@ class IngestChain(InputChain):
         self._forget_series()
 
     def _forget_series(self) -> None:
+        self._unused.begin_anew()
         self._generation = self._codec.table.generation
         self._signals: list[Signal] = []
         self._ids: Array = np.zeros(0, np.uint64)
@@ -78,6 +79,8 @@ class IngestChain(InputChain):
 
     def apply(self, messages: Sequence[Message]) -> Output:
         out = Output()
+        if self._unused.are_most(len(self._signals), self._progress_us):
+            self._codec.table.forget_soon()
         columns = self._codec.decode(messages)
         if self._codec.table.generation != self._generation:
             out.add(self.flush())
@@ -148,6 +151,7 @@ class IngestChain(InputChain):
         series = columns.series[rows]
         if not series.size:
             return
+        self._unused.use(series)
         time_us, message = columns.time_us[rows], columns.message[rows]
         late = self._lateness(self._claim[rows], message, time_us, self._window_us[series], out)
         start_us = columns.start_us[rows] if columns.start_us is not None else np.zeros(series.size, np.int64)

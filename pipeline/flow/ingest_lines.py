@@ -46,9 +46,12 @@ class LineIngestChain(InputChain):
 
     def apply(self, messages: Sequence[Message]) -> Output:
         out = Output()
+        if self._unused.are_most(len(self._entities), self._progress_us):
+            self._codec.forget_soon()
         columns = self._codec.decode(messages)
         if self._codec.generation != self._generation:
             out.add(self.flush())
+            self._unused.begin_anew()
             self._generation = self._codec.generation
             self._entities, self._out = [], np.zeros(0, np.int64)
         self._learn()
@@ -59,6 +62,7 @@ class LineIngestChain(InputChain):
             _keep(columns, ~wrong)
             claim = claim[~wrong]
         claim = _fitting(columns, claim, len(messages))
+        self._unused.use(columns.resource)
         self._dead_letters(columns.rejections, messages, out)
         offsets = offsets_of(messages)
         for number, resource, found in columns.events:

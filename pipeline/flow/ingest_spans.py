@@ -39,9 +39,12 @@ class SpanIngestChain(InputChain):
 
     def apply(self, messages: Sequence[Message]) -> Output:
         out = Output()
+        if self._unused.are_most(len(self._shapes), self._progress_us):
+            self._codec.forget_soon()
         columns = self._codec.decode(messages)
         if self._codec.generation != self._generation:
             out.add(self.flush())
+            self._unused.begin_anew()
             self._generation = self._codec.generation
             self._entities, self._shapes = [], []
         self._learn()
@@ -50,6 +53,7 @@ class SpanIngestChain(InputChain):
         wrong, claim = self._too_far(columns.message, columns.end_us, messages, columns.rejections, out)
         if wrong.any():
             columns, claim = _kept(columns, ~wrong), claim[~wrong]
+        self._unused.use(columns.shape)
         self._dead_letters(columns.rejections, messages, out)
         offsets = offsets_of(messages)
         for _, last, rows in cuts(columns.message, len(messages)):

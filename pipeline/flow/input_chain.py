@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pipeline.flow.chain import Numbers, damaged, other_version
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
+from pipeline.flow.unused import Unused
 from pipeline.records import NO_TIME, US, Message, Output, Rejection, Snapshot, record_time_us, window_end
 
 Array = npt.NDArray[Any]
@@ -39,6 +40,7 @@ class InputChain:
         self._progress_us = NO_TIME
         self._told: tuple[int, int, bool] | None = None
         self._idle = False
+        self._unused = Unused()  # of what the codec knows
 
     def _too_far(
         self, message: Array, time_us: Array, messages: Sequence[Message], rejections: list[Rejection], out: Output

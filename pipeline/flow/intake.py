@@ -118,7 +118,8 @@ class Intake:
         self._progress.advance(block.source, block.end, block.progress_us, idle=block.idle)
         if self._rest_us and self.idle and (reached_us := self._progress.reached_us) > NO_TIME:
             self._progress.complete(self._end_of(reached_us))
-        if held_us > self.closed_us:
+        latest = self._waiting[-1][0] if self._waiting else self.closed_us
+        if held_us > latest:  # else nothing waits longer than what came before
             self._waiting.append((held_us, *self._before))
 
     def closed(self, until_us: int) -> None:

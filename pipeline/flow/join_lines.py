@@ -5,6 +5,7 @@ it, in the order of their times (then source, offset, and place in the message).
 that nothing waits for it. Lines that wait are read again after a restart.
 """
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,67 +36,78 @@ class _Lines:
     body: list[str]
     trace_id: list[bytes]
 
+    def bytes(self) -> int:
+        """What they take in memory, about."""
+        texts = sum(map(sys.getsizeof, self.body)) + sum(sys.getsizeof(each) for each in self.trace_id if each)
+        return _CHUNK_BYTES + _LINE_BYTES * len(self.body) + texts
 
-class LineJoinChain(JoinChain[LineBlock]):
+
+#: What a chunk takes without its lines, and a line in its columns.
+_CHUNK_BYTES, _LINE_BYTES = 800, 48
+
+
+class LineJoinChain(JoinChain[LineBlock, _Lines]):
     """The shard of partition ``partition`` of ``calm.logs``."""
 
     ROLE = "join-logs"
     VERSION = "join-lines/1"
+    ROWS = "lines"
 
     def __init__(self, partition: int, config: FlowConfig) -> None:
         window_us = config.window_of(Kind.DELTA)
         super().__init__(f"logs/{partition}", line_block.decode, config.line_sources, window_us, config)
         self._partitions = config.line_partitions
         self._templates = Templates(self._name, config.anomaly_partitions)
-        self._held: dict[int, list[_Lines]] = {}  # window end → lines of blocks
         self._entities: dict[Entity, int] = {}
 
     # -- in ------------------------------------------------------------------------------------------------------
 
-    def _hold(self, block: LineBlock, out: Output) -> int:
-        """Keep a block's lines until their windows close; the greatest window end held."""
-        ends = self._intake.ends(block.time_us)
-        take = self._intake.fresh(block, ends, out)
-        for entity in block.entities:
-            self._made.know(entity)
+    def _time_us(self, block: LineBlock) -> Array:
+        return block.time_us
+
+    def _hold(self, block: LineBlock, rows: Array, ends: Array) -> None:
+        if not rows.size:
+            return
         entities = np.array([self._entities.setdefault(each, len(self._entities)) for each in block.entities], np.int64)
-        for end in np.unique(ends[take]).tolist():
-            rows = np.flatnonzero(take & (ends == end))
-            place = rows.tolist()
-            self._held.setdefault(end, []).append(
-                _Lines(
-                    block.source,
-                    entities[block.entity[rows]],
-                    block.time_us[rows],
-                    block.severity[rows],
-                    block.offset[rows],
-                    [block.body[at] for at in place],
-                    [block.trace_id[at] for at in place],
-                )
+        for end in np.unique(ends).tolist():
+            inside = rows[ends == end]
+            place = inside.tolist()
+            lines = _Lines(
+                block.source,
+                entities[block.entity[inside]],
+                block.time_us[inside],
+                block.severity[inside],
+                block.offset[inside],
+                [block.body[at] for at in place],
+                [block.trace_id[at] for at in place],
             )
-        out.count("lines", "", int(take.sum()))
-        return int(ends[take].max()) if take.any() else NO_TIME
+            self._held.put(end, lines, inside.size, lines.bytes())
+
+    def _let_go(self) -> None:
+        super()._let_go()
+        self._entities.clear()
 
     # -- windows -------------------------------------------------------------------------------------------------
 
-    def _close(self, out: Output, *, woke: bool) -> None:
-        """Mine and tell every window that the watermark has passed, in order; of those in which nobody waited for us
-        only the ones that hold lines."""
-        watermark = self._intake.watermark_us
-        while (end := self._next_end(held=woke)) is not None and end <= watermark:
+    def _told_until_us(self) -> int:
+        return self._intake.closed_us
+
+    def _close(self, until_us: int, out: Output, *, woke: bool) -> None:
+        """Of the windows in which nobody waited for us only the ones that hold lines."""
+        while (end := self._next_end(held=woke)) is not None and end <= until_us:
             self._tell(end, out)
             self._intake.closed(end)
-        if watermark > NO_TIME:
-            self._intake.closed(watermark)
+        if until_us > NO_TIME:
+            self._intake.closed(until_us)
 
     def _next_end(self, *, held: bool) -> int | None:
         """The next window of which there is something to tell; of those that hold lines, if you like."""
         if self._made.any() and not held:
             return max(self._intake.closed_us // self._window_us * self._window_us, 0) + self._window_us
-        return min(self._held, default=None)
+        return min(self._held.ends(), default=None)
 
     def _tell(self, end_us: int, out: Output) -> None:
-        held = sorted(self._held.pop(end_us, []), key=lambda lines: lines.source)
+        held = sorted(self._held.pop(end_us), key=lambda lines: lines.source)
         if held:
             entities = list(self._entities)
             source = np.repeat(np.arange(len(held)), [len(lines.body) for lines in held])
@@ -125,8 +137,7 @@ class LineJoinChain(JoinChain[LineBlock]):
     # -- state ---------------------------------------------------------------------------------------------------
 
     def gauges(self) -> dict[str, float]:
-        waiting = sum(len(lines.body) for held in self._held.values() for lines in held)
-        return {"pending_rows": waiting, "templates": len(self._templates)}
+        return {"pending_rows": len(self._held), "templates": len(self._templates)}
 
     def numbers(self) -> Numbers:
         return {**super().numbers(), **self._templates.numbers()}

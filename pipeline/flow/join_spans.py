@@ -6,6 +6,7 @@ spans of a trace (self times, calls) is told some windows later, in the event ti
 it. Spans that wait are read again after a restart: a checkpoint holds what was told so far, and no spans.
 """
 
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +34,7 @@ from pipeline.records import (
 from pipeline.records.signal import Attributes
 from pipeline.signals import calls, traces
 from pipeline.signals.calls import Measured, NamedSpans
-from pipeline.signals.identity import made_signal
+from pipeline.signals.identity import made_signal, scope_partition
 from pipeline.topology.service_graph import REMEMBERED_US
 
 Array = npt.NDArray[Any]
@@ -45,70 +46,73 @@ _MOST_NAMES = 100_000
 _Key = tuple[str, str, str, EdgeKind]
 
 
-class SpanJoinChain(JoinChain[SpanBlock]):
+class SpanJoinChain(JoinChain[SpanBlock, dict[str, Array]]):
     """The shard of partition ``partition`` of ``calm.spans``."""
 
     ROLE = "join-spans"
     VERSION = "join-spans/1"
+    ROWS = "spans"
 
     def __init__(self, partition: int, config: FlowConfig) -> None:
         window_us = config.window_of(Kind.HISTOGRAM_DELTA)
+        self._anomaly_partitions = config.anomaly_partitions
         super().__init__(f"spans/{partition}", span_block.decode, config.span_sources, window_us, config)
         # event time until a trace is taken as whole
         self._wait_us = max(-(-config.trace_wait_us // self._window_us), 1) * self._window_us
         self._names = SpanNames()
         self._operations = BoundedNames(config.limits.max_operations, self._window_us)
         self._peers = BoundedNames(config.limits.max_operations, self._window_us)
-        self._held: dict[int, list[dict[str, Array]]] = {}  # window end → columns of blocks
-        self._distinct: dict[int, NamedSpans] = {}  # the same, of windows that are closed, without repeats
+        self._distinct: dict[int, NamedSpans] = {}  # what is held, of windows that are closed, without repeats
         self._told_us = NO_TIME  # windows that end at or before it were told
         self._edges: dict[_Key, Edge] = {}
         self._edge_told: dict[_Key, int] = {}
 
     # -- in ------------------------------------------------------------------------------------------------------
 
-    def _hold(self, block: SpanBlock, out: Output) -> int:
-        """Keep a block's spans by the window in which they ended; the greatest window end held."""
-        ends = self._intake.ends(block.end_us)
-        take = self._intake.fresh(block, ends, out)
-        if not take.any():
-            return NO_TIME
-        for entity in block.entities:
-            self._made.know(entity)
-        names = self._names.of(block)[block.shape[take]]
-        rows = {name: getattr(block, name)[take] for name in held_spans.OF_SPANS}
-        rows |= dict(zip(("workload", *held_spans.OF_NAMES), names.T, strict=True))
-        ends = ends[take]
+    def _time_us(self, block: SpanBlock) -> Array:
+        return block.end_us
+
+    def _hold(self, block: SpanBlock, rows: Array, ends: Array) -> None:
+        if not rows.size:
+            return
+        names = self._names.of(block)[block.shape[rows]]
+        spans = {name: getattr(block, name)[rows] for name in held_spans.OF_SPANS}
+        spans |= dict(zip(("workload", *held_spans.OF_NAMES), names.T, strict=True))
         for end in np.unique(ends).tolist():
             inside = ends == end
-            self._held.setdefault(end, []).append({name: column[inside] for name, column in rows.items()})
-        out.count("spans", "", int(take.sum()))
-        return int(ends.max())
+            chunk = {name: column[inside] for name, column in spans.items()}
+            self._held.put(end, chunk, chunk["span"].size, sum(map(sys.getsizeof, chunk.values())))
+
+    def _let_go(self) -> None:
+        super()._let_go()
+        self._distinct.clear()
+        self._names = SpanNames()
 
     # -- windows -------------------------------------------------------------------------------------------------
 
-    def _close(self, out: Output, *, woke: bool) -> None:
-        """Tell every window that the watermark has passed, in order; of those in which nobody waited for us only the
-        ones that spans need."""
-        watermark = self._intake.watermark_us
-        while (end := self._next_end(held=woke)) is not None and end <= watermark:
+    def _told_until_us(self) -> int:
+        return self._told_us
+
+    def _close(self, until_us: int, out: Output, *, woke: bool) -> None:
+        """Of the windows in which nobody waited for us only the ones that spans need."""
+        while (end := self._next_end(held=woke)) is not None and end <= until_us:
             self._tell(end, out)
             self._told_us = end
             done = end - 2 * self._wait_us
             self._intake.closed(done)
-            for old in [old for old in self._held if old <= done]:
-                del self._held[old]
+            for old in [old for old in self._held.ends() if old <= done]:
+                self._held.pop(old)
                 self._distinct.pop(old, None)
         if len(self._names) > _MOST_NAMES:
             self._forget_names()
         if woke and self._told_us > NO_TIME:
-            self._told_us = max(self._told_us, watermark // self._window_us * self._window_us)
+            self._told_us = max(self._told_us, until_us // self._window_us * self._window_us)
 
     def _next_end(self, *, held: bool) -> int | None:
         """The next window of which there is something to tell; of those that spans need, if you like."""
         if self._made.any() and not held:
             return self._told_us + self._window_us
-        ends = [at for end in self._held for at in (end, end + self._wait_us) if at > self._told_us]
+        ends = [at for end in self._held.ends() for at in (end, end + self._wait_us) if at > self._told_us]
         return min(ends, default=None)
 
     def _tell(self, end_us: int, out: Output) -> None:
@@ -139,8 +143,8 @@ class SpanJoinChain(JoinChain[SpanBlock]):
         """The spans that ended in a closed window, each once."""
         found = self._distinct.get(end_us)
         if found is None:
-            chunks = self._held.get(end_us)
-            if chunks is None:
+            chunks = self._held.at(end_us)
+            if not chunks:
                 return held_spans.NOTHING
             rows = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
             keep = traces.first_of_each(held_spans.spans_of(rows))
@@ -183,7 +187,7 @@ class SpanJoinChain(JoinChain[SpanBlock]):
 
     def _forget_names(self) -> None:
         """Names that no span has which is held."""
-        held = [chunk for chunks in self._held.values() for chunk in chunks]
+        held = self._held.chunks()
         known = list(self._distinct.values())
         columns = {name: [chunk[name] for chunk in held] for name in ("workload", "operation", "peer")}
         columns["workload"] += [each.spans.workload for each in known]
@@ -231,12 +235,18 @@ class SpanJoinChain(JoinChain[SpanBlock]):
                 self._edge_told[key] = edge.last_us
                 name, value = edge_event.encode(edge, self._name)
                 records.append(Produced("topology", value, name))
+                records.append(self._to_incidents(edge.scope, value))
         return records
+
+    def _to_incidents(self, scope: str, value: bytes) -> Produced:
+        """The same for who groups anomalies: it does not matter there how often an edge is heard."""
+        partition = scope_partition(scope, self._anomaly_partitions)
+        return Produced("anomalies", value, scope.encode("utf-8", "replace"), partition, (edge_event.EDGE,))
 
     # -- state ---------------------------------------------------------------------------------------------------
 
     def gauges(self) -> dict[str, float]:
-        return {"pending_rows": sum(chunk["span"].size for chunks in self._held.values() for chunk in chunks)}
+        return {"pending_rows": len(self._held)}
 
     @property
     def edges(self) -> list[Edge]:

@@ -79,7 +79,7 @@ def _suppressed(event: Body) -> Told:
 
 
 def suppression_words(event: Body) -> str:
-    """Why an anomaly started no incident."""
+    """Why an anomaly started no incident, or is not told."""
     if event["reason"] == "owner_budget":
         budget, used = event["owner_budget"], event["owner_budget_used"]
         why = (
@@ -90,6 +90,14 @@ def suppression_words(event: Body) -> str:
         rate = event["false_discovery_rate"]
         why = f"among all signals of its step it is likely to be a false one (surprise {event['surprise']:.3g}"
         why += ")" if rate is None else f"; of those that start incidents at most a share of {rate:g} may be false)"
+    elif event["reason"] == "light_weight":
+        why = "the alerts that came with it weigh too little together: it takes two types that seldom come"
+    elif event["reason"] in ("silence", "maintenance"):
+        until = moment(event["held_until"] or "")
+        held = ", ".join(event["held_by"])
+        return f"held back ({event['reason']}): {held} until {until}; what goes on then is told then"
+    elif event["reason"] == "no_news":
+        return f"not told at once (no_news): it is in incident {event['incident']}, which was told of the like before"
     else:
         why = "this version does not know that reason"
     return f"suppressed ({event['reason']}): it started no incident, for {why}"
@@ -121,7 +129,7 @@ def _nothing_written(events: Sequence[Body], incidents: ById) -> Told:
         for told in incidents.values()
         if told[-1]["scope"] == scope
         and told[0]["detected_time"] <= events[-1]["decided_time"]
-        and (told[-1]["state"] == "open" or decided <= told[-1]["updated_time"])
+        and (told[-1]["state"] not in ("resolved", "merged") or decided <= told[-1]["updated_time"])
         and told[-1]["member_count"] > len(told[-1]["members"])
     ]
     if large:
@@ -141,14 +149,11 @@ def _nothing_written(events: Sequence[Body], incidents: ById) -> Told:
 
 
 def life_of_incident(events: Sequence[Body]) -> list[Told]:
-    """Why it was opened, updated and resolved."""
+    """Why each of its transitions came."""
     told: list[Told] = []
     known: dict[str, Body] = {}
     for event in events:
-        if event["transition"] == "resolved":
-            words = _resolved(event)
-        else:
-            words = "; ".join(_news(event, known)) or "what is known of its members has changed"
+        words = _resolved(event) if event["transition"] == "resolved" else "; ".join(_said(event, known))
         known = {member["anomaly_id"]: member for member in event["members"]} | {"": event}
         told.append(
             Told(event["updated_time"], str(event["transition"]), words, str(event["id"]), int(event["revision"]))
@@ -156,7 +161,25 @@ def life_of_incident(events: Sequence[Body]) -> list[Told]:
     return told
 
 
+def _said(event: Body, known: Mapping[str, Body]) -> Iterator[str]:
+    """Of a transition that is no end: who ordered it, what it is, and what is new."""
+    if event["by"] is not None:
+        yield f"by {event['by']}" + (f": {event['comment']}" if event["comment"] else "")
+    if event["merged_into"] is not None:
+        yield f"its members go on in {event['merged_into']}"
+    if event["split_from"] is not None and event["revision"] == 1:
+        yield f"split from {event['split_from']}"
+    if event["transition"] == "suppressed":
+        yield "all its members that go on are held back by silences or maintenance windows"
+    news = list(_news(event, known))
+    if event["transition"] == "updated" and not news and event["by"] is None:
+        news = ["what is known of its members has changed"]
+    yield from news
+
+
 def _resolved(event: Body) -> str:
+    if event["by"] is not None:
+        return f"by {event['by']}: {event['close_reason']}" + (f" ({event['comment']})" if event["comment"] else "")
     ended = f"{event['close_reason']} ({event['member_count']}), the last one at {moment(event['resolved_time'] or '')}"
     return f"{ended}, and nothing new came until {moment(event['updated_time'])}"
 

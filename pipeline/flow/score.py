@@ -89,7 +89,7 @@ class ScoreChain:
         self._sent = [0] * config.anomaly_partitions  # anomalies written, by partition
         self._told = NO_TIME
         self._read = 0  # messages below it are in the state, but for what waits
-        self._version = f"score/6+{self._scorer.detector.version}"
+        self._version = f"score/7+{self._scorer.detector.version}"
 
     # -- in ------------------------------------------------------------------------------------------------------
 

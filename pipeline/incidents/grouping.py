@@ -1,59 +1,38 @@
-"""Anomalies of one scope to incidents, by the time of their onsets.
+"""Anomalies of the scopes of a shard to incidents: joined, held back, opened, told of, resolved, opened again.
 
-Guarantee: what comes out depends only on the anomalies in event-time order; timers fire at their exact event time, no
-matter how far the watermark jumps. Ids are made from the first member; every member says by what it joined. An anomaly
-that was filtered out as a false one, or whose owner's budget is spent, joins an incident but starts none, and that is
-told.
+Guarantee: what comes out depends only on the anomalies in event-time order, and on what people said up to each; timers
+fire at their exact event time, no matter how far the watermark jumps. Ids are made from the first member; every member
+says by what it joined. An anomaly that was filtered out as a false one, or whose owner's budget is spent, joins an
+incident but starts none. An incident whose members are all held back by silences or maintenance windows is not shown
+until one of them is free. Alerts of others open an incident only when they weigh enough together. Each of these is
+told, with its reason.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
+from pipeline.incidents import joining, obeying, telling
 from pipeline.incidents.evidence import Evidence
+from pipeline.incidents.open_incident import Open
+from pipeline.incidents.ordered import Ordered
+from pipeline.incidents.over import Over, Past
 from pipeline.incidents.owner_budget import OwnerBudget, Saved
-from pipeline.records import US, Anomaly, Happened, Incident, Member, Suppression
+from pipeline.incidents.quieted import Quieted
+from pipeline.incidents.rarity import RareAlerts, Verdict
+from pipeline.incidents.telling import NOBODY, Because
+from pipeline.policies.control import SaidControl
+from pipeline.records import NO_TIME, Anomaly, Happened, Incident, Member, Suppression
 
-#: Members written out in an event; all are counted.
-MEMBERS_SHOWN = 50
-AFFECTED_SHOWN = 50
-#: Beyond every event time.
-FAR_US = 2**62
-
-
-@dataclass(slots=True)
-class Open:
-    """An open incident: its members by anomaly id, in the order they joined."""
-
-    id: str
-    scope: str
-    detected_us: int
-    revision: int = 0
-    members: dict[str, Member] = field(default_factory=dict)
-    onset_us: int = field(init=False)
-    newest_onset_us: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        onsets = [member.anomaly.onset_us for member in self.members.values()]
-        self.onset_us, self.newest_onset_us = (min(onsets), max(onsets)) if onsets else (FAR_US, -FAR_US)
-
-    def join(self, member: Member) -> None:
-        """Add a member, or replace what is known of it."""
-        self.members[member.anomaly.id] = member
-        self.onset_us = min(self.onset_us, member.anomaly.onset_us)
-        self.newest_onset_us = max(self.newest_onset_us, member.anomaly.onset_us)
-
-    def ended_us(self) -> int | None:
-        """When the last member ended (its decision), None while one goes on."""
-        if any(member.anomaly.end_us is None for member in self.members.values()):
-            return None
-        return max(member.anomaly.step_us for member in self.members.values())
+_ENDED = Because(close_reason="all members ended")
 
 
 class Grouping:
-    """Open incidents of a shard. ``join_us``: how far onsets may lie apart; ``resolve_us``: quiet before the end.
+    """Incidents of a shard. ``join_us``: how far onsets may lie apart; ``resolve_us``: quiet before the end;
+    ``reopen_us``: how long after it one comes back with its signals instead of a new one; ``stepped_us``: up to when
+    the saved parts have been stepped.
 
-    ``suppressed`` are transitions of anomalies that would have started an incident and did not, in their order; whoever
-    takes them clears it.
+    ``suppressed`` are transitions of anomalies that would have started an incident or been told of and were not, in
+    their order, and ``refused`` why orders of people could not be carried out; whoever takes them clears them.
     """
 
     def __init__(
@@ -63,42 +42,75 @@ class Grouping:
         opened: Iterable[Open] = (),
         budgets: Iterable[Saved] = (),
         evidence: Iterable[Happened] = (),
+        *,
+        reopen_us: int = 0,
+        over: Iterable[Over] = (),
+        settled: Iterable[str] = (),
+        graph: joining.Graph | None = None,
+        rare: RareAlerts | None = None,
+        stepped_us: int = NO_TIME,
     ) -> None:
         self.evidence = Evidence(evidence)
         self.suppressed: list[Suppression] = []
+        self.refused: list[str] = []
         self.budgets = OwnerBudget(budgets)
-        self._join_us = join_us
-        self._resolve_us = resolve_us
+        self.quieted, self.ordered = Quieted(), Ordered()
+        self.rare = RareAlerts() if rare is None else rare
+        self.past = Past(reopen_us, over, settled)
+        self.graph = joining.NoGraph() if graph is None else graph
+        self._join_us, self._resolve_us = join_us, resolve_us
         self.open: dict[str, Open] = {incident.id: incident for incident in opened}
         self._of: dict[str, str] = {key: incident.id for incident in self.open.values() for key in incident.members}
         self._deadline: dict[str, int] = {}
+        self._stepped_us = stepped_us
+        self._heard = False
         for incident in self.open.values():
-            self._set_deadline(incident)
+            self.set_deadline(incident)
 
     def next_deadline(self) -> int | None:
-        """Event time of the next incident that will resolve if nothing happens."""
-        return min(self._deadline.values(), default=None)
+        """Event time of the next step at which something may be told though no anomaly comes: an incident resolves, an
+        order counts, a silence begins or ends."""
+        times = [*self._deadline.values()]
+        if (cluster_us := self.rare.next_deadline()) is not None:
+            times.append(cluster_us)
+        if (order_us := self.ordered.next_us()) is not None:
+            times.append(order_us)
+        if self.open and (change_us := self.quieted.next_us(self._stepped_us)) is not None:
+            times.append(change_us)
+        return min(times, default=None)
+
+    def hear(self, control: SaidControl, now_us: int) -> tuple[int, int]:
+        """What people said; it counts from the next step on. How much of it was heard before, and how much could not be
+        kept."""
+        self._heard = True
+        heard, ordered = self.quieted.hear(control, now_us), self.ordered.hear(control, now_us)
+        return heard.repeated + ordered.repeated, heard.refused + ordered.refused
 
     def step(self, anomalies: Sequence[Anomaly], now_us: int) -> list[Incident]:
-        """Apply the anomalies decided at ``now_us`` (sorted by signal id and revision), then the timers due.
+        """Apply the orders due at ``now_us``, the anomalies decided then (sorted by signal id and revision), what
+        silences change, then the timers due.
 
-        Those that may not start an incident just so come last, the most surprising first: they may join what the others
-        started, and what an owner's budget has left goes to the worst.
+        Anomalies that may not start an incident just so come last, the most surprising first: they may join what the
+        others started, and what an owner's budget has left goes to the worst.
         """
-        before = {incident.id for incident in self.open.values()}
-        touched: dict[str, None] = {}
-        for anomaly in sorted(anomalies, key=_turn):
-            incident = self._apply(anomaly, now_us)
-            if incident is not None:
-                touched[incident.id] = None
-        out = []
-        for key in touched:
-            incident = self.open[key]
-            self._set_deadline(incident)
-            out.append(self._transition(incident, "updated" if key in before else "opened", now_us))
+        out = [told for due in self.ordered.due(now_us) for told in obeying.obey(due.order, self, now_us)]
+        fresh: dict[str, list[Anomaly]] = {key: [] for key in self.open} if self._quiet_changes(now_us) else {}
+        rare = [anomaly for anomaly in anomalies if self._is_rare(anomaly)]
+        for verdict in self.rare.step(rare, now_us):
+            for incident, anomaly in self._act(verdict, now_us):
+                fresh.setdefault(incident.id, []).append(anomaly)
+        alone = {anomaly.id for anomaly in rare}
+        for anomaly in sorted((each for each in anomalies if each.id not in alone), key=_turn):
+            if (joined := self._apply(anomaly, now_us)) is not None:
+                fresh.setdefault(joined.id, []).append(anomaly)
+        for key, applied in fresh.items():
+            self.set_deadline(self.open[key])
+            out += self._settle(self.open[key], applied, now_us)
         for key in sorted(key for key, due in self._deadline.items() if due <= now_us):
-            out.append(self._resolve(self.open[key], now_us))
+            out += self.close(self.open[key], now_us)
         return out
+
+    # -- anomalies ---------------------------------------------------------------------------------------------------
 
     def _apply(self, anomaly: Anomaly, now_us: int) -> Open | None:
         known = self._of.get(anomaly.id)
@@ -106,107 +118,153 @@ class Grouping:
             joined = self.open[known]
             joined.join(replace(joined.members[anomaly.id], anomaly=anomaly))
             return joined
-        if anomaly.transition == "ended":
+        if self.past.is_settled(anomaly) or anomaly.transition == "ended":
             return None
-        incident, why = self._find(anomaly)
+        incident, why = joining.best(anomaly, self.open.values(), self.graph, self._join_us)
         if incident is None and (suppression := self._must_not_start(anomaly, now_us)) is not None:
             self.suppressed.append(suppression)
             return None
+        if incident is None and (incident := self.past.of_signal(anomaly, now_us)) is not None:
+            why, incident.acknowledged_by = "the same signal, soon after the incident was over", None
+            self.take_up(incident)
         if incident is None:
-            incident, why = Open(_incident_id(anomaly), anomaly.signal.scope, now_us), "first member"
-            self.open[incident.id] = incident
+            incident, why = Open(f"inc-{anomaly.id}", anomaly.signal.scope, now_us), "first member"
+            self.take_up(incident)
         incident.join(Member(anomaly, why))
+        incident.kept_open = False  # from now on it ends when this one does
         self._of[anomaly.id] = incident.id
         return incident
 
+    def _is_rare(self, anomaly: Anomaly) -> bool:
+        """Is it for the alerts that are put together by how seldom they come? Not where something of its workload is
+        wrong anyway."""
+        if not anomaly.signal.alert_type:
+            return False
+        if self.rare.knows(anomaly.id) or anomaly.id in self._of:
+            return self.rare.knows(anomaly.id)
+        of_workload = [each for each in self.open.values() if each.cluster is None and each.shown]
+        of_workload = [each for each in of_workload if anomaly.signal.workload in each.workloads]
+        return joining.best(anomaly, of_workload, self.graph, self._join_us)[0] is None
+
+    def _act(self, verdict: Verdict, now_us: int) -> list[tuple[Open, Anomaly]]:
+        """What a cluster of alerts is to incidents; the anomalies that came into one."""
+        if verdict.what == "background":
+            self.suppressed += [Suppression(anomaly, "light_weight", now_us) for anomaly, _ in verdict.anomalies]
+            return []
+        incident = next((each for each in self.open.values() if each.cluster == verdict.cluster), None)
+        if incident is None and verdict.what == "opened":
+            first = min(verdict.anomalies, key=lambda one: (one[0].onset_us, one[0].id))[0]
+            incident = Open(f"inc-{first.id}", verdict.scope, now_us, cluster=verdict.cluster)
+            self.take_up(incident)
+        if incident is None:  # somebody has closed it
+            self.past.settle(anomaly.id for anomaly, _ in verdict.anomalies if anomaly.end_us is None)
+            return []
+        if verdict.what == "ended":
+            incident.cluster = None
+        found = []
+        for anomaly, why in verdict.anomalies:
+            its = self.open.get(self._of.get(anomaly.id, ""), incident)  # somebody may have split it out
+            member = its.members.get(anomaly.id)
+            self.receive(its, [Member(anomaly, why if member is None else member.joined_by)])
+            found.append((its, anomaly))
+        self.set_deadline(incident)
+        return found
+
+    def take_up(self, incident: Open) -> None:
+        """It is open from now on, and not shown yet."""
+        incident.shown = False
+        self.open[incident.id] = incident
+        self._of |= dict.fromkeys(incident.members, incident.id)
+
+    def receive(self, incident: Open, members: Iterable[Member]) -> None:
+        """Members of another incident go on in this one."""
+        for member in members:
+            incident.join(member)
+            self._of[member.anomaly.id] = incident.id
+        self.set_deadline(incident)
+
     def _must_not_start(self, anomaly: Anomaly, now_us: int) -> Suppression | None:
-        """Why this anomaly starts no incident; None if it may. What a budget allows is spent."""
+        """Why this anomaly starts no incident and brings none back; None if it may. What a budget allows is spent,
+        unless the incident would be held back anyway."""
         if not anomaly.discovered:
             return Suppression(anomaly, "false_discovery", now_us)
-        if anomaly.owner_budget is None:
+        if anomaly.owner_budget is None or self.quieted.held(anomaly.signal, now_us) is not None:
             return None
         scope, owner = anomaly.signal.scope, anomaly.owner or ""
         if self.budgets.take(scope, owner, anomaly.owner_budget, now_us):
             return None
         return Suppression(anomaly, "owner_budget", now_us, self.budgets.used(scope, owner, now_us))
 
-    def _find(self, anomaly: Anomaly) -> tuple[Open | None, str]:
-        near = [
-            incident
-            for incident in self.open.values()
-            if incident.scope == anomaly.signal.scope
-            and incident.onset_us - self._join_us <= anomaly.onset_us <= incident.newest_onset_us + self._join_us
-        ]
-        if not near:
-            return None, ""
-        best = max(near, key=lambda incident: (incident.newest_onset_us, incident.id))
-        apart = abs(anomaly.onset_us - best.newest_onset_us) / US
-        return best, f"same scope, onset {apart:g} s from the newest member's"
+    # -- what is told ------------------------------------------------------------------------------------------------
 
-    def _set_deadline(self, incident: Open) -> None:
-        ended = incident.ended_us()
+    def _settle(self, incident: Open, applied: Sequence[Anomaly], now_us: int) -> list[Incident]:
+        """What an incident gives to tell after a step."""
+        signals = (m.anomaly.signal for m in incident.members.values() if m.anomaly.end_us is None)
+        held = self.quieted.held_all(signals, now_us, incident.severity)
+        if held is not None:
+            self.suppressed += [
+                Suppression(anomaly, held.reason, now_us, by=held.by, until_us=held.until_us)
+                for anomaly in _begun(applied)
+            ]
+            if not incident.shown:
+                return []
+            incident.shown = False
+            return [self.tell(incident, "suppressed", now_us)]
+        if not incident.shown:
+            if not incident.going_on and not incident.kept_open:
+                return []  # it ended while it was held back: there is nothing to call anybody for
+            incident.shown = True
+            if not incident.revision:
+                incident.detected_us = now_us
+            return [self.tell(incident, "reopened" if incident.revision else "opened", now_us)]
+        if incident.is_news():
+            return [self.tell(incident, "updated", now_us)]
+        self.suppressed += [Suppression(each, "no_news", now_us, incident=incident.id) for each in _begun(applied)]
+        return []
+
+    def tell(self, incident: Open, transition: str, now_us: int, because: Because = NOBODY) -> Incident:
+        return telling.tell(incident, transition, self.evidence, now_us, because)
+
+    def _quiet_changes(self, now_us: int) -> bool:
+        """May what is held back be another now than at the step before?"""
+        change_us = self.quieted.next_us(self._stepped_us) if self.open else None
+        changes = self._heard or (change_us is not None and change_us <= now_us)
+        self._heard, self._stepped_us = False, max(self._stepped_us, now_us)
+        return changes
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def set_deadline(self, incident: Open) -> None:
+        """When it will resolve if nothing happens."""
+        ended = None if incident.kept_open or incident.cluster is not None else incident.ended_us()
         if ended is None:
             self._deadline.pop(incident.id, None)
         else:
             self._deadline[incident.id] = ended + self._resolve_us
 
-    def _resolve(self, incident: Open, now_us: int) -> Incident:
-        del self._deadline[incident.id], self.open[incident.id]
+    def close(
+        self, incident: Open, now_us: int, because: Because = _ENDED, *, may_return: bool = True
+    ) -> list[Incident]:
+        """It is over; people who never knew of it are told nothing."""
+        told = [self.tell(incident, "resolved", now_us, because)] if incident.revision else []
+        self.put_away(incident)
+        if told:
+            self.past.add(incident, now_us, may_return=may_return)
+        return told
+
+    def put_away(self, incident: Open) -> None:
+        """It is not open any more."""
+        self._deadline.pop(incident.id, None)
+        del self.open[incident.id]
         for key in incident.members:
             del self._of[key]
-        return self._transition(incident, "resolved", now_us)
 
-    def _transition(self, incident: Open, transition: str, now_us: int) -> Incident:
-        incident.revision += 1
-        members = sorted(
-            incident.members.values(), key=lambda m: (-m.anomaly.surprise, m.anomaly.signal.id, m.anomaly.id)
-        )
-        ends = [m.anomaly.end_us for m in members if m.anomaly.end_us is not None]
-        worst = members[0].anomaly
-        resolved = transition == "resolved"
-        workloads = {member.anomaly.signal.workload for member in members}
-        found = self.evidence.near(incident.scope, workloads, incident.onset_us, now_us)
-        return Incident(
-            id=incident.id,
-            revision=incident.revision,
-            transition=transition,
-            scope=incident.scope,
-            severity=severity(worst.surprise),
-            title=title(worst, len(members)),
-            step_us=now_us,
-            onset_us=incident.onset_us,
-            detected_us=incident.detected_us,
-            resolved_us=max(ends) if resolved else None,
-            surprise=worst.surprise,
-            members=tuple(members[:MEMBERS_SHOWN]),
-            member_count=len(members),
-            ended_count=len(ends),
-            affected=tuple(sorted({m.anomaly.signal.entity for m in members})[:AFFECTED_SHOWN]),
-            detector=worst.detector,
-            close_reason="all members ended" if resolved else None,
-            changes=found.changes,
-            events=found.events,
-        )
+
+def _begun(applied: Iterable[Anomaly]) -> list[Anomaly]:
+    return [anomaly for anomaly in applied if anomaly.transition == "opened"]
 
 
 def _turn(anomaly: Anomaly) -> tuple[bool, float]:
     """Place within a step; what has none of its own stays in order."""
     limited = not anomaly.discovered or anomaly.owner_budget is not None
     return limited, -anomaly.surprise if limited else 0.0
-
-
-def severity(surprise: float) -> str:
-    """From the most unlikely member: a deviation with p below 10^-12 is critical, below 10^-8 an error."""
-    return "critical" if surprise >= 12 else "error" if surprise >= 8 else "warning"
-
-
-def title(worst: Anomaly, members: int) -> str:
-    """One true sentence."""
-    signal = worst.signal
-    unit = "" if signal.unit in ("", "1") else f" {signal.unit}"
-    more = f", and {members - 1} more signal{'s' if members > 2 else ''}" if members > 1 else ""
-    return f"{signal.label()} of {signal.entity} was {worst.value:.4g}{unit}, expected {worst.expected:.4g}{unit}{more}"
-
-
-def _incident_id(first: Anomaly) -> str:
-    return f"inc-{first.id}"

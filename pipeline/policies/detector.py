@@ -27,6 +27,7 @@ PART_NAMES = (
     "shift",
     "silence",
     "together",
+    "rarity",
 )
 
 

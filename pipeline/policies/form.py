@@ -16,8 +16,8 @@ from pipeline.records import NO_TIME, iso, to_us
 
 KEYS = ("name", "match", "priority", "effective_at", "detection")
 
-#: Event times from the epoch to the end of the year 9999.
-_LAST_SECONDS = 253_402_300_799
+#: Event times are from the epoch to the end of the year 9999.
+LAST_US = to_us(253_402_300_799)
 
 
 def policy_of(written: Any) -> Policy:
@@ -34,10 +34,10 @@ def policy_of(written: Any) -> Policy:
         raise PolicyError("detection", f"is {detection!r}; it must be a mapping, for instance {{alert_budget: 0.1}}")
     return Policy(
         name=written["name"],
-        match=_matchers(written["match"]),
+        match=matchers_of(written["match"]),
         changes={str(key): value for key, value in detection.items()},
         priority=written.get("priority", 0),
-        effective_us=_time(written.get("effective_at")),
+        effective_us=time_of("effective_at", written.get("effective_at")),
     )
 
 
@@ -60,7 +60,8 @@ _MISSING = {
 }
 
 
-def _matchers(written: Any) -> tuple[Matcher, ...]:
+def matchers_of(written: Any) -> tuple[Matcher, ...]:
+    """The conditions of ``match``. Raises PolicyError."""
     if not isinstance(written, list | tuple):
         raise PolicyError("match", f"is {written!r}; it must be a list, for instance [service.name=cart]")
     return tuple(_matcher(f"match.{number}", text) for number, text in enumerate(written))
@@ -77,8 +78,9 @@ def _matcher(key: str, written: Any) -> Matcher:
     return found
 
 
-def _time(written: Any) -> int:
-    """Epoch seconds, RFC 3339 text, or what YAML makes of such a text → microseconds; NO_TIME for nothing."""
+def time_of(key: str, written: Any) -> int:
+    """Epoch seconds, RFC 3339 text, or what YAML makes of such a text → microseconds; NO_TIME for nothing. Raises
+    PolicyError."""
     if written is None:
         return NO_TIME
     try:
@@ -91,9 +93,9 @@ def _time(written: Any) -> int:
             raise ValueError
         else:
             found = to_us(written)
-        if not 0 <= found <= to_us(_LAST_SECONDS):
+        if not 0 <= found <= LAST_US:
             raise ValueError
     except (ValueError, OverflowError):
         wanted = "write 2026-01-31T14:00:00Z, or seconds since the epoch"
-        raise PolicyError("effective_at", f"is {written!r}; {wanted}") from None
+        raise PolicyError(key, f"is {written!r}; {wanted}") from None
     return found

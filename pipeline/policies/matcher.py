@@ -51,7 +51,7 @@ class Matcher:
         if self.operator == "=~":
             try:
                 object.__setattr__(self, "_regex", re.compile(self.value))
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:
                 raise ValueError(f"{self.value!r} in {self} is not a regular expression: {error}") from None
 
     def __str__(self) -> str:
@@ -59,7 +59,10 @@ class Matcher:
 
     def matches(self, signal: Signal) -> bool:
         """Is the signal meant?"""
-        value = value_of(signal, self.name)
+        return self.accepts(value_of(signal, self.name))
+
+    def accepts(self, value: str) -> bool:
+        """Is this a value that is meant?"""
         if self._regex is not None:
             return self._regex.fullmatch(value) is not None
         return (value == self.value) == (self.operator == "=")

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from pipeline.records.anomaly import Anomaly
 from pipeline.records.happening import Happened
 
+TRANSITIONS = (
+    "opened", "updated", "acknowledged", "suppressed", "resolved", "reopened", "merged", "split",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -16,7 +20,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One transition (``opened``, ``updated`` or ``resolved``) of an incident, in event time (microseconds).
+    """One transition (one of TRANSITIONS) of an incident, in event time (microseconds).
+
+    ``state`` is what it is in from then on: ``open``, ``acknowledged``, ``suppressed`` (held back by a silence or a
+    maintenance window), ``resolved`` or ``merged``. ``by`` is who ordered the transition, with ``comment``; None where
+    nobody did. ``merged_into`` and ``came_from`` (split from it) are ids of other incidents.
 
     ``changes`` and ``events`` are what happened shortly before and since, the most likely to matter first.
     ``members`` are sorted by surprise, most unlikely first, and may be cut to the first ones; ``member_count`` and
@@ -42,3 +50,9 @@ class Incident:
     close_reason: str | None = None
     changes: tuple[Happened, ...] = ()
     events: tuple[Happened, ...] = ()
+    state: str = "open"
+    acknowledged_by: str | None = None
+    by: str | None = None
+    comment: str | None = None
+    merged_into: str | None = None
+    came_from: str | None = None

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 Attributes = tuple[tuple[str, str], ...]
+#: How the types of events begin that are alerts.
+ALERT_PREFIX = "alert."
 
 
 class Kind(StrEnum):
@@ -51,6 +53,13 @@ class Signal:
     def made(self) -> bool:
         """Is it counted by ourselves? Then it is told to be 0 for a while, and its end is no silence."""
         return self.name == "events" or self.name.startswith(("log.lines", "traces.operation.", "traces.call."))
+
+    @property
+    def alert_type(self) -> str:
+        """What alerts (of somebody else's monitoring) it counts; empty where it counts none."""
+        if self.name != "events" or self.kind is not Kind.COUNT:
+            return ""
+        return next((v for n, v in self.attributes if n == "event.type" and v.startswith(ALERT_PREFIX)), "")
 
     @property
     def entity(self) -> str:

@@ -1,4 +1,4 @@
-"""A suppression: an anomaly that started no incident, and why."""
+"""A suppression: an anomaly that started no incident, or one of an incident that is held back, and why."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,15 @@ class Suppression:
     """One transition of an anomaly that would have started an incident but for ``reason``; it may still join one.
 
     ``step_us`` is the event time of the decision. For ``owner_budget``: how many incidents a week the anomaly's
-    ``owner_budget`` allows, and ``used``, how many of them were spent then; None for other reasons.
+    ``owner_budget`` allows, and ``used``, how many of them were spent then; None for other reasons. For ``silence`` and
+    ``maintenance``: ``by`` which (``silence/<id>``, sorted), and until when as far as is known now; what goes on then
+    is told then. For ``no_news``: it is in ``incident``, and says nothing that was not told of it.
     """
 
     anomaly: Anomaly
     reason: str
     step_us: int
     used: float | None = None
+    by: tuple[str, ...] = ()
+    until_us: int | None = None
+    incident: str | None = None

@@ -73,6 +73,9 @@ def describe(
 def _why(row: int, groups: Mapping[str, dict[str, Array]], ending: str) -> str:
     state, core = groups["episodes"], groups["detector"]["core"][row]
     value, expected = float(state["peak_value"][row]), float(state["peak_expected"][row])
+    if int(state["why"][row]) & reasons.RARE and not state["silent"][row]:
+        said = reasons.of_rarity(int(state["why"][row]), float(state["peak"][row]))
+        return f"{said}; {ending}" if ending else said
     if state["silent"][row]:
         said = f"no data for {value:.0f} windows; usually at most {expected:.0f} between data"
     else:

@@ -53,12 +53,14 @@ _NEVER = np.iinfo(np.uint16).max
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """When an episode opens and ends, see DetectorPolicy; each a number, or an array with one for each row."""
+    """When an episode opens and ends, see DetectorPolicy; each a number, or an array with one for each row. What is
+    ``restless`` needs no rest between episodes, nor does it tire: its surprise tells of how often they come."""
 
     threshold: Any
     open_windows: Any
     of_windows: Any
     close_windows: Any
+    restless: Any = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def needed(state: dict[str, Array], row: Array, rules: Rules) -> Array:
     """The surprise from which the next window of these rows is unlikely: more than the threshold where none is open and
     many opened of late."""
     tired = rules.threshold + _FATIGUE_STEP * np.maximum(state["fatigue"][row] - 1.0, 0.0)
-    return np.where(state["open"][row], rules.threshold, tired)
+    return np.where(state["open"][row] | rules.restless, rules.threshold, tired)
 
 
 def rest(state: dict[str, Array], row: Array) -> Array:
@@ -127,6 +129,7 @@ def step(state: dict[str, Array], window: Window, end_us: int, rules: Rules) -> 
     row = window.row
     _time_passes(state, row, end_us)
     rested, may_open = _rested(state, window)
+    may_open |= rules.restless
     was_open = state["open"][row]
     threshold = needed(state, row, rules)
     surprises = window.surprise >= threshold

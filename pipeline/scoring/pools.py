@@ -1,10 +1,10 @@
-"""What a shard's signals are judged by together: fleet calibration, alert budget, entities.
+"""What a shard's signals are judged by together: fleet calibration, alert budget, entities, types of alerts.
 
 Guarantee: pools see the rows of this shard alone, step by step; their state is part of its checkpoints.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from detectors import together
 from detectors.budget import AlertBudget
 from detectors.calibration import FleetCalibration
 from detectors.layout import HOT
+from pipeline.scoring.alerts import AlertTypes
 from pipeline.scoring.episodes import rest
 from pipeline.scoring.relatives import LEAST_MEMBERS
 
@@ -23,12 +24,17 @@ _TRIM = 1.0  # surprise above the threshold
 _TEACHING, _MANY_ROWS, _MOST_TEACHING = 5.0, 40.0, 25.0
 
 
+class _Saved(Protocol):
+    def load(self, arrays: Mapping[str, Array], /) -> None: ...
+
+
 class Pools:
     """``entity_rows[i]`` is the row of the derived signal of entity i."""
 
     def __init__(self) -> None:
         self.budget = AlertBudget()
         self.calibration = FleetCalibration()
+        self.alerts = AlertTypes()
         self.entities = together.Entities()
         self.entity_rows: list[int] = []
         self._entity_of: dict[int, int] = {}
@@ -44,6 +50,7 @@ class Pools:
     def leave(self, rows: Array) -> Array:
         """Rows (distinct) that are no members any more; the rows of derived signals of entities that end with that,
         for too few are left."""
+        self.alerts.leave(rows)
         stays = self.entities.leave(rows, LEAST_MEMBERS)
         known = np.array(self.entity_rows, np.int64)
         self.entity_rows = known[stays].tolist()
@@ -81,12 +88,15 @@ class Pools:
     def dump(self) -> dict[str, Array]:
         """All state, as named arrays."""
         parts = {"budget": self.budget.dump(), "calibration": self.calibration.dump(), "entities": self.entities.dump()}
+        parts["alerts"] = self.alerts.dump()
         found = {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
         return {**found, "entity_rows": np.array(self.entity_rows, np.int64)}
 
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Become the state saved. Raises ValueError or KeyError when it is damaged."""
-        for part, pool in (("budget", self.budget), ("calibration", self.calibration), ("entities", self.entities)):
+        pools: dict[str, _Saved] = {"budget": self.budget, "calibration": self.calibration, "entities": self.entities}
+        pools["alerts"] = self.alerts
+        for part, pool in pools.items():
             pool.load({name.partition(".")[2]: each for name, each in arrays.items() if name.startswith(f"{part}.")})
         self.entity_rows = arrays["entity_rows"].tolist()
         self._entity_of = {row: entity for entity, row in enumerate(self.entity_rows)}

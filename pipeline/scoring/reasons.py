@@ -15,6 +15,7 @@ from pipeline.records import US
 _FIRST, _SECOND, _KIND = 0, 3, 0b111
 RESIDUAL, SEASON, RECORD, STILLNESS, DRIFT, SHAPE, LONG_SHAPE = range(1, 8)
 OUT_OF_RANGE, TOGETHER = 1 << 6, 1 << 7
+RARE, FIRST = 1 << 9, 1 << 10  # 1 << 8 is taken by episodes that are no discoveries
 _TELLING = 1.0  # evidence worth a word
 
 
@@ -45,6 +46,13 @@ def words(why: int, value: float, expected: float, peak_us: int, least: float, m
         if kind:
             said.append(_word(kind, side, peak_us, value, least, most))
     return "; ".join(dict.fromkeys(said)) or f"{side} than usual"
+
+
+def of_rarity(why: int, surprise: float) -> str:
+    """The same of alerts that are rare."""
+    if why & FIRST:
+        return "alerts of this type were never seen before"
+    return f"as many alerts of this type come in one minute of {10.0**surprise:,.0f}, by the last weeks"
 
 
 def _word(kind: int, side: str, peak_us: int, value: float, least: float, most: float) -> str:

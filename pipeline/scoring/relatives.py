@@ -59,7 +59,7 @@ class Relatives:
 
     def entity(self, row: int, signal: Signal) -> Sequence[int]:
         """Add a signal to its entity; all rows of it, or none where it is not one to be judged with others."""
-        if signal.kind in _NOT_SCORED:
+        if _alone(signal):
             return ()
         rows = self._entities.setdefault(_entity(signal), array("q"))
         rows.append(row)
@@ -79,11 +79,17 @@ class Relatives:
         """Forget rows and what they were of."""
         _take_out(self._siblings, ((_family(signal), row) for row, signal in signals.items()))
         _take_out(self._strangers, ((_metric(signal), row) for row, signal in signals.items()))
-        of_entities = [(_entity(signal), row) for row, signal in signals.items() if signal.kind not in _NOT_SCORED]
+        of_entities = [(_entity(signal), row) for row, signal in signals.items() if not _alone(signal)]
         _take_out(self._entities, of_entities)
         for key, _ in of_entities:
             if key not in self._entities:
                 self._derived.pop(key, None)
+
+
+def _alone(signal: Signal) -> bool:
+    """Is it none of those that are judged with the others of their entity? Alerts are judged with those of their type,
+    and may be in another shard."""
+    return signal.kind in _NOT_SCORED or bool(signal.alert_type)
 
 
 def _family(signal: Signal) -> tuple[Any, ...]:

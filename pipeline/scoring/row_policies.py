@@ -15,6 +15,7 @@ from detectors.budget import AlertBudget
 from detectors.season import AUTO, DAILY, NONE, WEEKLY
 from pipeline.policies import PolicyTable, Resolved
 from pipeline.records import US, Signal
+from pipeline.scoring.alerts import THRESHOLD
 
 Array = npt.NDArray[Any]
 
@@ -24,7 +25,7 @@ _LEAST_SHARE, _MOST_SHARE = 1.0, 8.0
 _DIRECTIONS = {"both": 0, "up": 1, "down": -1}
 _SEASONS = {"auto": AUTO, "none": NONE, "daily": DAILY, "weekly": WEEKLY}
 _BITS: Mapping[str, int] = {part: 1 << bit for bit, part in enumerate(PARTS)}
-COUNTS, SILENCE, TOGETHER = _BITS["counts"], _BITS["silence"], _BITS["together"]
+COUNTS, SILENCE, TOGETHER, RARITY = (_BITS[part] for part in ("counts", "silence", "together", "rarity"))
 
 _FIELDS: Mapping[str, npt.DTypeLike] = {
     "resolved": np.int32,  # index of the policy
@@ -41,6 +42,7 @@ _FIELDS: Mapping[str, npt.DTypeLike] = {
     "open_windows": np.uint8,
     "of_windows": np.uint8,
     "close_windows": np.uint8,
+    "rare": np.bool_,  # judged by how seldom alerts of its type come
     "discovery": np.float64,  # false-discovery rate, NaN = no filter
 }
 
@@ -61,7 +63,7 @@ class RowPolicies:
         self.arrays: dict[str, Array] = {name: np.zeros(0, dtype) for name, dtype in _FIELDS.items()}
         self._resolved: list[Resolved] = []
         self._cases: list[Mapping[str, Any]] = []
-        self._index: dict[tuple[int, str, int], int] = {}
+        self._index: dict[tuple[int, str, int, bool], int] = {}
         self._rates: dict[float, int] = {}  # episodes a window → index
         self._thresholds: tuple[Array, Array] | None = None  # what they follow from, and by row
 
@@ -99,21 +101,24 @@ class RowPolicies:
     def _case(self, signal: Signal, window_us: int) -> int:
         """The number of what signals with this policy, unit and window have."""
         found = self.policies.resolve(signal)
-        key = (id(found), signal.unit, window_us)
+        alerts = bool(signal.alert_type)
+        key = (id(found), signal.unit, window_us, alerts)
         at = self._index.get(key)
         if at is None:
             at = self._index[key] = len(self._cases)
-            self._cases.append(self._values(found, signal.unit, window_us / US or _BUDGET_WINDOW_SECONDS))
+            self._cases.append(self._values(found, signal.unit, window_us / US or _BUDGET_WINDOW_SECONDS, alerts))
         return at
 
-    def _values(self, found: Resolved, unit: str, seconds: float) -> Mapping[str, Any]:
+    def _values(self, found: Resolved, unit: str, seconds: float, alerts: bool) -> Mapping[str, Any]:
         policy = found.policy
+        rare = alerts and "rarity" not in policy.parts_off
+        fixed = _or_nan(policy.threshold_surprise)
         self._resolved.append(found)
         rate = budget_of(policy.alert_budget, seconds) * seconds / _WEEK_SECONDS
         return {
             "resolved": len(self._resolved) - 1,
             "rate": self._rates.setdefault(rate, len(self._rates)),
-            "fixed": _or_nan(policy.threshold_surprise),
+            "fixed": THRESHOLD if rare and policy.threshold_surprise is None else fixed,
             "direction": _DIRECTIONS[policy.direction],
             "least": policy.least_deviation(unit),
             "relative": policy.min_relative,
@@ -125,6 +130,7 @@ class RowPolicies:
             "open_windows": policy.open_windows,
             "of_windows": policy.of_windows,
             "close_windows": policy.close_windows,
+            "rare": rare,
             "discovery": _or_nan(policy.false_discovery_rate),
         }
 

@@ -28,6 +28,7 @@ from detectors.silence import ENDED, NEW
 from pipeline.policies import DetectorPolicy, PolicyTable, Resolved
 from pipeline.records import US, Anomaly, Kind, ScoreBlock, Signal
 from pipeline.scoring import anomalies, episodes, reasons
+from pipeline.scoring.alerts import Rare
 from pipeline.scoring.catalogue import Catalogue, IdCollision
 from pipeline.scoring.pools import Pools
 from pipeline.scoring.relatives import ENTITY_SIGNAL, LEAST_MEMBERS, Donors, Relatives
@@ -191,6 +192,8 @@ class Scorer:
                 inherit(state, each, siblings[0], siblings[1:])
             elif (stranger := donors.stranger(kin.strangers, first)) is not None:
                 inherit(state, each, stranger, stranger=True)
+            if signal.alert_type:
+                self.pools.alerts.join(each, signal)
             members = self._relatives.entity(each, signal)
             if len(members) >= LEAST_MEMBERS:
                 joining.append(tuple(members) if len(members) == LEAST_MEMBERS else (each,))
@@ -224,6 +227,10 @@ class Scorer:
             self._relatives.add(row, self.catalogue.signals[row])
             self._relatives.entity(row, self.catalogue.signals[row])
         self.pools.load(pools)
+        for row in met.tolist():
+            if self.catalogue.signals[row].alert_type:
+                self.pools.alerts.join(row, self.catalogue.signals[row])
+        self.pools.alerts.settle()
 
     def apply(self, policies: PolicyTable) -> None:
         """From the next step on these policies are in force."""
@@ -242,6 +249,7 @@ class Scorer:
             given["open_windows"][row],
             given["of_windows"][row],
             given["close_windows"][row],
+            given["rare"][row],
         )
 
     def options(self) -> RowOptions:
@@ -266,7 +274,9 @@ class Scorer:
         self.newest = window
         changes = episodes.step(groups["episodes"], window, end_us, rules)
         self._filter(changes, window)
-        self.pools.learn(groups, window.row, window.surprise, float(np.max(rules.threshold, initial=0.0)))
+        usual = ~np.asarray(rules.restless, np.bool_)
+        highest = float(np.max(rules.threshold[usual], initial=0.0))
+        self.pools.learn(groups, window.row[usual], window.surprise[usual], highest)
         self.table.touch(window.row)
         said += self._anomalies(changes, end_us, "", settled)
         said += self._unheard(end_us, row)
@@ -298,7 +308,9 @@ class Scorer:
         entity, distances = self.pools.judge_entities(groups["together"], values, given["off"] & TOGETHER > 0)
         groups["detector"]["seen"][entity] = self.pools.windows(entity)
         all_rows = np.concatenate([row, entity])
-        own = self.pools.calibrate(groups, row, scores.surprise[row])
+        usual, rare = ~given["rare"][row], np.flatnonzero(given["rare"][row])
+        own = scores.surprise[row]
+        own[usual] = self.pools.calibrate(groups, row[usual], own[usual])
         expected, lower, upper, surprise = (
             np.concatenate([array, column])
             for array, column in (
@@ -314,11 +326,17 @@ class Scorer:
         forced[row.size :] = False  # a distance is nobody's measurement
         settled = np.concatenate([np.nan_to_num(scores.shift[row]) != 0.0, np.zeros(entity.size, np.bool_)])
         why = np.concatenate([reasons.bits(scores.evidence[row]), np.full(entity.size, reasons.TOGETHER, np.uint16)])
+        matters = self._matters(all_rows, value, expected, why)
+        if rare.size:
+            found = self._alerts(end_us, row[rare], start_us[rare], value[rare])
+            surprise[rare], why[rare] = found.surprise, reasons.RARE | np.where(found.first, reasons.FIRST, 0)
+            matters[rare] = (value[rare] > 0.0) & (given["direction"][row[rare]] >= 0)
+            cold = np.union1d(np.setdiff1d(cold, rare), rare[found.cold])
         window = episodes.Window(
             all_rows,
             np.concatenate([start_us, end_us - groups["given"]["window_us"][entity]]),
             surprise,
-            self._matters(all_rows, value, expected, why),
+            matters,
             value,
             expected,
             lower,
@@ -332,6 +350,12 @@ class Scorer:
             for at in row[settled[: row.size]].tolist()
         }
         return window, words, cold
+
+    def _alerts(self, end_us: int, row: Array, start_us: Array, rate: Array) -> Rare:
+        """How rare what came of alerts is; ``rate`` a second."""
+        length = end_us - start_us
+        count = np.rint(rate * (length / US))
+        return self.pools.alerts.step(end_us, row, count, int(length[0]))
 
     def _cold(self, row: Array, raw: Array) -> Array:
         """Places of the windows (just learned) that came before enough was known of their rows, or while what a row has
@@ -425,7 +449,9 @@ class Scorer:
             for row in getattr(changes, transition).tolist():
                 said = (endings or {}).get(row, ending) if transition == "ended" else ""
                 signal, resolved = self.catalogue.signals[row], self.policy_of(row)
-                judge = anomalies.Judge(self.detector.version, float(thresholds[row]))
+                rare = self._policies.arrays["rare"][row]
+                version = self.pools.alerts.version if rare else self.detector.version
+                judge = anomalies.Judge(version, float(thresholds[row]))
                 found.append(
                     anomalies.describe(row, transition, step_us, signal, resolved, self.table.groups, judge, said)
                 )

@@ -96,6 +96,9 @@ class LimitSettings(Section):
     max_held_points: int = Field(
         10_000_000, ge=1000, description="points that a score shard keeps while they wait for an input that is behind"
     )
+    max_held_bytes: int = Field(
+        400_000_000, ge=100_000, description="the same of spans or lines in a join shard, in bytes of memory, about"
+    )
 
 
 class RedactionRuleSettings(Section):
@@ -150,6 +153,9 @@ class IncidentSettings(Section):
         6, ge=1, description="an anomaly joins an incident whose newest onset is at most this far"
     )
     resolve_windows: int = Field(3, ge=0, description="an incident resolves when all members have ended for this long")
+    reopen_windows: int = Field(
+        90, ge=0, description="for so long after its end an incident comes back with its signals, instead of a new one"
+    )
     scope_attributes: tuple[str, ...] = ("deployment.environment.name", "k8s.cluster.name")
 
 

@@ -15,7 +15,7 @@ from itertools import chain
 from sys import intern
 
 from pipeline.records import Entity, Kind, Series, Signal
-from pipeline.records.signal import Attributes
+from pipeline.records.signal import ALERT_PREFIX, Attributes
 from pipeline.signals.aliases import ATTRIBUTES, current_attributes, current_metric
 
 #: Kubernetes controllers, most exact first: the attribute and the entity type it names.
@@ -197,7 +197,10 @@ def derived(signal: Signal, suffix: str, unit: str) -> Signal:
 
 
 def partition_of(signal: Signal, partitions: int) -> int:
-    """The partition of ``calm.signals`` for a signal: CRC-32 of its workload (librdkafka's ``consistent`` hash)."""
+    """The partition of ``calm.signals`` for a signal: CRC-32 of its workload (librdkafka's ``consistent`` hash). Counts
+    of alerts stand together by scope, for how seldom a type comes says something only of all that it comes for."""
+    if signal.alert_type:
+        return workload_partition(signal.scope, ALERT_PREFIX, partitions)
     return workload_partition(signal.scope, signal.workload, partitions)
 
 

@@ -66,7 +66,7 @@ WORKERS: Mapping[str, tuple[Uses, ...]] = {
     "ingest": (_shards("ingest", _INPUTS, "signals", "logs", "spans", "anomalies"),),
     "join": (
         _shards("join-logs", "logs", "signals", "log-templates", "anomalies"),
-        _shards("join-spans", "spans", "signals", "topology"),
+        _shards("join-spans", "spans", "signals", "topology", "anomalies"),
     ),
     "score": (
         _shards("score", "signals", "scores", "anomalies", "topology"),

@@ -1,14 +1,16 @@
-"""Policies on the compacted topic ``control``: reading all that are live, and writing and removing some.
+"""Policies, and what people say about incidents, on the compacted topic ``control``: reading all that is live, and
+writing and removing some.
 
-Guarantee: the newest record of a key counts. A record that is no policy is told, not guessed: it stands for nothing,
+Guarantee: the newest record of a key counts. A record that is none of ours is told, not guessed: it stands for nothing,
 and what it may have replaced is not taken for removed. What goes wrong on the way ends in a WorkerExit.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pipeline.codecs import policy_event
+from pipeline.codecs import policy_event, said_record
 from pipeline.policies import Change, Control, Policy
+from pipeline.policies.control import Said, SaidControl, What
 from pipeline.settings import Settings
 from pipeline.streams import clients
 from pipeline.streams.reading import Record, open_reader, reachable
@@ -25,16 +27,28 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """``live`` in the order of their offsets; ``broken`` says what is wrong with records; ``end`` of the topic."""
+    """Policies that are ``live``, and what is ``said`` about incidents, in the order of their offsets; ``broken`` and
+    ``broken_said`` say what is wrong with records; ``end`` of the topic. ``ever_said``: is there a trace of anything
+    said, be it that it was taken away?"""
 
     live: tuple[Live, ...]
     broken: tuple[str, ...]
     end: int
+    said: tuple[Said, ...] = ()
+    broken_said: tuple[str, ...] = ()
+    ever_said: bool = False
 
     def control(self) -> Control:
-        """As one control record."""
+        """The policies as one control record."""
         changes = tuple(Change(one.offset, one.policy.name, one.policy) for one in self.live)
         return Control(self.end, changes, complete=not self.broken)
+
+    def said_controls(self) -> list[SaidControl]:
+        """What is said about incidents, as said records; none where nothing ever was."""
+        if not self.ever_said:
+            return []
+        parts = list(said_record.everything(self.end, self.said))
+        return [replace(part, complete=part.complete and not self.broken_said) for part in parts]
 
 
 async def read(settings: Settings) -> Everything:
@@ -45,9 +59,15 @@ async def read(settings: Settings) -> Everything:
         end = max((await reader.ends(topic)).values(), default=0)
         async for records in reader.everything(topic):
             newest |= {record.key: record for record in records}
-    live, broken = [], []
+    live, broken, said, broken_said = [], [], [], []
     for record in newest.values():
         end = max(end, record.offset + 1)
+        if said_record.is_kind(record.key):
+            try:
+                said.append(said_record.decode(record.key, record.value, record.offset))
+            except said_record.BadSaid as error:
+                broken_said.append(f"{topic}/{record.partition} offset {record.offset}: {error}")
+            continue
         try:
             change = policy_event.decode(record.key, record.value, record.offset)
         except policy_event.BadPolicy as error:
@@ -55,7 +75,11 @@ async def read(settings: Settings) -> Everything:
             continue
         if change.policy is not None:
             live.append(Live(change.policy, record.offset, record.timestamp))
-    return Everything(tuple(sorted(live, key=lambda one: one.offset)), tuple(broken), end)
+    there = sorted((one for one in said if one.what is not None), key=lambda one: one.offset)
+    live.sort(key=lambda one: one.offset)
+    return Everything(
+        tuple(live), tuple(broken), end, tuple(there), tuple(broken_said), ever_said=bool(said or broken_said)
+    )
 
 
 async def write(settings: Settings, policies: Iterable[Policy]) -> None:
@@ -66,6 +90,13 @@ async def write(settings: Settings, policies: Iterable[Policy]) -> None:
 async def remove(settings: Settings, name: str) -> None:
     """Take a policy away. Raises WorkerExit."""
     await _send(settings, [(policy_event.key_of(name), None)])
+
+
+async def say(settings: Settings, whats: Iterable[What], forget: Iterable[str] = ()) -> None:
+    """Write what is said about incidents, in this order, and take the keys ``forget`` off the topic; returns when the
+    broker has all of it. Raises WorkerExit."""
+    gone: list[tuple[bytes, bytes | None]] = [(key.encode(), None) for key in forget]
+    await _send(settings, [*(said_record.record_of(what) for what in whats), *gone])
 
 
 async def _send(settings: Settings, records: list[tuple[bytes, bytes | None]]) -> None:

@@ -84,7 +84,7 @@ OUTPUTS: tuple[Row, ...] = (
     Row("suppressions", "scope", "CloudEvent, binary mode, JSON: why no incident began", "delete", 7 * _DAY),
     Row("incidents", "incident id", "CloudEvent, binary mode, JSON: each transition", "delete", 90 * _DAY),
     Row("incidents.state", "incident id", "JSON: the incident as it is", "compact"),
-    Row("control", "kind/name", "JSON: detection policies", "compact", partitions=1),
+    Row("control", "kind/name", "JSON: policies, silences, maintenance windows, orders", "compact", partitions=1),
     Row("dead-letter", "as it came", "the original bytes; headers say why", "delete", 30 * _DAY, MAX_RECORD_BYTES),
     _state("ingest", follows="inputs"),
     _state("join-logs", follows="logs"),

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.records import HistogramPoint
+from pipeline.windows.held import Held
 
 Ints = npt.NDArray[np.int64]
 
@@ -62,71 +63,59 @@ class Pending:
     """Rows by window end; at most ``most_rows`` of them, but for the windows up to ``horizon_us``."""
 
     def __init__(self, most_rows: int | None = None) -> None:
-        self._most_rows = most_rows
-        self._chunks: dict[int, list[Rows]] = {}
-        self._size = 0
+        self._held: Held[Rows] = Held(most_rows)
         self._let_go = np.empty(0, np.int64)
-        #: The last window end of which all rows are and will be here; None while that is so of every one.
-        self.horizon_us: int | None = None
 
     def __len__(self) -> int:
-        return self._size
+        return len(self._held)
+
+    @property
+    def horizon_us(self) -> int | None:
+        """The last window end of which all rows are and will be here; None while that is so of every one."""
+        return self._held.horizon_us
 
     @property
     def whole(self) -> bool:
         """Was nothing let go?"""
-        return not self._let_go.size
+        return self._held.whole
 
     def hold(self, rows: Rows, ends: Ints) -> int:
         """Keep each row until its window's end passes, or let it go; returns the greatest end (0 for no rows)."""
         if not ends.size:
             return 0
         last = int(ends.max())
-        if self.horizon_us is not None and last > self.horizon_us:
-            near = ends <= self.horizon_us
+        near = self._held.near(ends)
+        if near is not None:
             self._let_go = np.union1d(self._let_go, rows.row[~near])
             rows, ends = rows.take(near), ends[near]
         first = int(ends[0]) if ends.size else 0
         if (ends == first).all():
             if ends.size:
-                self._keep(first, rows)
+                self._held.put(first, rows, rows.row.size, rows.row.size)
         else:
             for end in np.unique(ends).tolist():
-                self._keep(end, rows.take(ends == end))
-        if self._most_rows is not None and self._size > self._most_rows and self.horizon_us is None:
-            self._let_the_latest_go(self._most_rows // 2)
+                inside = rows.take(ends == end)
+                self._held.put(end, inside, inside.row.size, inside.row.size)
+        if gone := self._held.bound():
+            self._let_go = np.unique(np.concatenate([self._let_go, *(rows.row for rows in gone)]))
         return max(last, 0)
-
-    def _keep(self, end_us: int, rows: Rows) -> None:
-        self._chunks.setdefault(end_us, []).append(rows)
-        self._size += rows.row.size
-
-    def _let_the_latest_go(self, most_rows: int) -> None:
-        """Keep the earliest windows that have so many rows together, one window at least."""
-        ends = sorted(self._chunks)
-        until = np.cumsum([sum(rows.row.size for rows in self._chunks[end_us]) for end_us in ends])
-        kept = max(int(np.searchsorted(until, most_rows, "right")), 1)
-        gone = [rows.row for end_us in ends[kept:] for rows in self._chunks.pop(end_us)]
-        self.horizon_us, self._size = ends[kept - 1], int(until[kept - 1])
-        self._let_go = np.unique(np.concatenate([self._let_go, *gone]))
 
     def clear(self) -> None:
         """Nothing is held, and nothing was let go."""
-        self._chunks, self._size, self.horizon_us = {}, 0, None
+        self._held.clear()
         self._let_go = np.empty(0, np.int64)
 
     def rows(self) -> Ints:
         """The rows that wait, distinct; those let go wait too."""
-        waiting = [rows.row for chunks in self._chunks.values() for rows in chunks]
+        waiting = [rows.row for rows in self._held.chunks()]
         return np.unique(np.concatenate([self._let_go, *waiting]))
 
     def due(self, watermark_us: int) -> list[int]:
         """Window ends at or before the watermark that hold rows, in order."""
-        return sorted(end for end in self._chunks if end <= watermark_us)
+        return sorted(end for end in self._held.ends() if end <= watermark_us)
 
     def close(self, end_us: int) -> ClosedWindow:
-        chunks = sorted(self._chunks.pop(end_us, ()), key=lambda rows: rows.source)
-        self._size -= sum(rows.row.size for rows in chunks)
+        chunks = sorted(self._held.pop(end_us), key=lambda rows: rows.source)
         if not chunks:
             none = np.empty(0, np.int64)
             return ClosedWindow(end_us, none, none, np.empty(0), none, {}, 0)

@@ -171,6 +171,7 @@ INCIDENT = Incident(
     affected=("service:pay pod-1",),
     detector="level/1",
     close_reason="all members ended",
+    state="resolved",
 )
 
 

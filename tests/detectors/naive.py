@@ -10,6 +10,7 @@ from scipy.special import stdtr, stdtrit
 from detectors import LevelDetector
 from tests.detectors.naive_composed import NaiveComposed
 from tests.detectors.naive_counts import NaiveCounts
+from tests.detectors.naive_rarity import NaiveRarity
 from tests.detectors.naive_ratio import NaiveRatio
 
 #: expected, lower, upper, surprise
@@ -97,4 +98,5 @@ TWINS: dict[str, Callable[[Any], Naive]] = {
     "level": lambda detector: AnyTime(NaiveLevel(detector)),
     "counts": lambda detector: AnyTime(NaiveCounts(detector)),
     "ratio": lambda detector: AnyTime(NaiveRatio(detector)),
+    "rarity": NaiveRarity,
 }

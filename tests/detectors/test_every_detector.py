@@ -13,10 +13,11 @@ from tests.detectors.running import START, WINDOW_SECONDS, one, run
 from tests.detectors.signals import Sample, mixed, noise, spiked
 
 #: Bytes of state that a row may take.
-BYTES_PER_ROW = {"composed": 3 * 1024, "level": 40, "counts": 40, "ratio": 24}
+BYTES_PER_ROW = {"composed": 3 * 1024, "level": 40, "counts": 40, "ratio": 24, "rarity": 232}
 
 #: How far a detector may be from its twin, relative and absolute; the composed one keeps much in single precision.
 TOLERANCE = {"composed": (1e-5, 1e-9), "level": (1e-9, 1e-300), "counts": (1e-9, 1e-9), "ratio": (1e-9, 1e-9)}
+TOLERANCE["rarity"] = (1e-9, 1e-9)
 
 SEEDS = [1, 2]
 
@@ -184,6 +185,7 @@ OUTLIERS = {
     "level": (noise(10, 1, 200), (1e9, -5.0, 0.0)),
     "counts": (np.random.default_rng(1).poisson(20, 200).astype(float), (1e9, 60.0, 0.0)),
     "ratio": (np.zeros(200), (1.0,)),
+    "rarity": (np.random.default_rng(1).poisson(20, 200).astype(float), (1e9, 300.0)),
 }
 
 

@@ -3,6 +3,7 @@
 import typer
 
 from pipeline.cli.root import app
+from pipeline.evaluation.incident_suites import INCIDENT_SUITES
 from pipeline.evaluation.reading import SUITES
 from pipeline.evaluation.suites import evaluate
 from pipeline.policies import DetectorPolicy
@@ -24,7 +25,7 @@ def test_every_option_is_on_the_page() -> None:
 
 
 def test_every_suite_is_on_the_page() -> None:
-    assert sorted(first_cells(section(PAGE, "## Layouts"))) == sorted(SUITES)
+    assert sorted(first_cells(section(PAGE, "## Layouts"))) == sorted([*SUITES, *INCIDENT_SUITES])
 
 
 def test_every_figure_is_on_the_page() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.codecs import anomaly_event, incident_event, suppression_event
 from pipeline.flow import outcomes
-from pipeline.incidents.grouping import MEMBERS_SHOWN
+from pipeline.incidents.telling import MEMBERS_SHOWN
 from pipeline.records import US, Anomaly, Change, Event, Happened, Incident, Suppression, iso
 from tests.incidents.test_grouping import Story, anomaly
 
@@ -41,7 +41,9 @@ def test_who_started_an_incident_and_who_joined_is_told() -> None:
     assert [told.what for told in started] == ["anomaly_opened", "in_incident", "anomaly_ended"]
     assert started[1].words.startswith("it started incident inc-a1-100; that one is open (")
     assert "surprise 5, 3.25 was needed: higher than usual; policy default@0" in started[0].words
-    assert joined[1].words.startswith("it is in incident inc-a1-100: same scope, onset 30 s from the newest member's")
+    assert joined[1].words.startswith(
+        "it is in incident inc-a1-100: the same scope, onset 30 s from the newest member's"
+    )
 
 
 def test_a_suppression_is_told_with_its_numbers_and_what_came_after_it() -> None:
@@ -94,13 +96,14 @@ def test_the_life_of_an_incident_says_what_was_new_each_time() -> None:
     story.at(210, replace(ended(SECOND, 210), surprise=9.0, revision=3))
     story.at(300)
     told = outcomes.life_of_incident(bodies(story.incidents)["inc-a1-100"])
-    assert [each.what for each in told] == ["opened", *["updated"] * 4, "resolved"]
+    assert [each.what for each in told] == ["opened", "updated", "updated", "resolved"]
     words = [each.words for each in told]
     assert words[0] == "latency{route=/} of service:s1 pod-1 joined (first member)"
-    assert words[1] == "latency{route=/} of service:s2 pod-1 joined (same scope, onset 30 s from the newest member's)"
+    assert (
+        words[1] == "latency{route=/} of service:s2 pod-1 joined (the same scope, onset 30 s from the newest member's)"
+    )
     assert words[2] == "latency{route=/} of service:s2 pod-1 got worse (surprise 5 → 9)"
-    assert words[3] == "latency{route=/} of service:s1 pod-1 ended at 1970-01-01T00:03:20Z"
-    assert words[5] == (
+    assert words[3] == (
         "all members ended (2), the last one at 1970-01-01T00:03:30Z, and nothing new came until 1970-01-01T00:04:00Z"
     )
 

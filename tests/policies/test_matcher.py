@@ -119,3 +119,14 @@ def test_attributes_that_name_the_entity_are_read_from_its_workload(workload: st
 
 def test_an_attribute_of_the_signal_goes_before_what_its_workload_says() -> None:
     assert value_of(replace(SIGNAL, attributes=(("host.name", "x"),), workload="host:y"), "host.name") == "x"
+
+
+@pytest.mark.parametrize("regex", ["(", "a{99999999999999999999}", "(" * 20_000], ids=lambda text: text[:9])
+def test_whatever_is_no_regular_expression_is_refused_in_one_way(regex: str) -> None:
+    with pytest.raises(ValueError, match="is not a regular expression"):
+        Matcher("name", "=~", regex)
+
+
+def test_a_condition_says_of_a_value_whether_it_is_meant() -> None:
+    assert Matcher("severity", "=~", "warning|error").accepts("error")
+    assert not Matcher("severity", "!=", "error").accepts("error")

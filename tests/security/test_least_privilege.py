@@ -1,11 +1,15 @@
 """The access control lists that we document are exactly what is needed: Kafka's own log of what it allowed and denied
-says so, after workers with one role each have done all that their roles do."""
+says so, after workers with one role each have done all that their roles do, and people all that they may.
+
+The same workers were sent secrets, and have some: what they wrote, logged and answered shows none.
+"""
 
 import asyncio
 import json
 import re
+import urllib.request
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import get_args
 
@@ -15,12 +19,29 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from typer.testing import CliRunner
 
 from pipeline.cli.root import app as calmstream
+from pipeline.codecs.otlp_span_encode import resource_spans, span, traces_request
 from pipeline.policies.form import policy_of
+from pipeline.records import US
 from pipeline.settings import Role, Settings, load
 from pipeline.streams import access, clients, control_topic, groups, topics
+from pipeline.streams.broker_process import LOOPBACK
 from pipeline.streams.exits import Exit
-from tests.security.server import SecureKafka
-from tests.streams.every_input import PARTITIONS, SECONDS, START, Sent, messages, resource
+from pipeline.streams.topic_table import OUTPUTS
+from tests.flow.secrets import SECRET as TOLD
+from tests.security.server import SECRET, SecureKafka
+from tests.streams.every_input import (
+    FORMATS,
+    INFO,
+    PARTITIONS,
+    SECONDS,
+    START,
+    Line,
+    Sent,
+    event,
+    logs,
+    messages,
+    resource,
+)
 from tests.streams.telemetry_run import TelemetryRun
 from tests.worker_process import WorkerProcess
 
@@ -33,16 +54,26 @@ _AUDIT = re.compile(
     r"Principal = User:(\S+) is (Allowed|Denied) operation = (\w+) from host = \S+ "
     r"on resource = (\w+):LITERAL:(\S+) for request = (\w+)"
 )
-#: What people and programs that are no workers do; those with a test of their own are left out.
+#: What people and programs that are no workers do; those with a test of their own are left out. The last two change
+#: what is saved, which they do while no worker runs.
 VERBS = (
     ("reader", "incidents"),
     ("look", "signals"),
     ("look", "dead-letter", "list"),
     ("look", "state", "inspect"),
     ("look", "topics", "check"),
+    ("look", "signal", "show", "queue"),
+    ("look", "why", "queue"),
+    ("look", "why", "INCIDENT"),
     ("operate", "policy", "remove", "carts"),
     ("admin", "topics", "create"),
+    ("admin", "state", "reset", "--role", "join-logs", "--yes"),
+    ("admin", "topics", "grow", f"{PREFIX}points={2 * PARTITIONS}", f"{PREFIX}signals={2 * PARTITIONS}", "--yes"),
 )
+#: What it matches is TOLD, but says so in other words.
+RULES = json.dumps([{"value": r"hunter[0-9]\w+"}])
+#: Shows its settings and metrics only with this.
+TOKEN = "a-token-that-nobody-else-has"
 #: Read by the first or second stage; no message of theirs is like this.
 _DAMAGED = ("points", "logs", "spans", "signals", "anomalies")
 
@@ -53,10 +84,13 @@ class Setup:
 
     server: SecureKafka
     run: TelemetryRun
+    answers: dict[str, bytes] = field(default_factory=dict)
 
     def environment(self, user: str) -> dict[str, str]:
-        as_user = self.server.with_password("PLAIN", user)
-        return self.run.environment() | {f"CALMSTREAM_{key}": value for key, value in as_user.items()}
+        changes = self.server.with_password("PLAIN", user) | {"REDACTION__RULES": RULES}
+        if user == "ingest":  # which reads what others send as they send it
+            changes |= {"HTTP__TOKEN": TOKEN, "WORKER__LOG_LEVEL": "DEBUG"}
+        return self.run.environment() | {f"CALMSTREAM_{key}": value for key, value in changes.items()}
 
     def settings(self, user: str) -> Settings:
         broker = {
@@ -107,16 +141,29 @@ def audit(setup: Setup) -> Audit:
         last.wait_until(lambda: setup.run.is_at(last, 5), "in the middle", within_seconds=120)
         stopped(workers)
         workers = started(setup, stack, ("correlate", "score"))
+        asyncio.run(send_secrets(setup))
         setup.run.send(story[half:])
         setup.run.wait_until_through(workers["correlate"])
         last = workers["correlate"]
         last.wait_until(lambda: bool(setup.run.read("incidents.state")), "done with the newest state of incidents")
+        setup.answers |= {path: answer(workers["ingest"], path) for path in ("/config", "/metrics", "/ready")}
         stopped(workers)
     asyncio.run(produced(setup))
+    incident = setup.run.read("incidents")[0].key.decode()
     for user, *verb in VERBS:
-        page = CliRunner(env=setup.environment(user)).invoke(calmstream, verb)
-        assert page.exit_code in (0, 1), f"calmstream {' '.join(verb)} as {user}: {page.output}"
+        words = [incident if word == "INCIDENT" else word for word in verb]
+        page = CliRunner(env=setup.environment(user)).invoke(calmstream, words)
+        assert page.exit_code == 0, f"calmstream {' '.join(words)} as {user}: {page.output}"
     return setup.audit()
+
+
+def answer(worker: WorkerProcess, path: str) -> bytes:
+    """What an endpoint says to whoever has the token."""
+    request = urllib.request.Request(
+        f"http://{LOOPBACK}:{worker.port}{path}", headers={"Authorization": f"Bearer {TOKEN}"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as said:
+        return bytes(said.read())
 
 
 async def produced(setup: Setup) -> None:
@@ -167,8 +214,16 @@ def agents_in(setup: Setup) -> int:
 
 
 def stopped(workers: dict[str, WorkerProcess]) -> None:
-    for worker in workers.values():
+    """In the order of the data, each when it has read all that those before it wrote."""
+    for role, worker in workers.items():
+        if role != "ingest":
+            worker.wait_until(lambda worker=worker: has_read_all(worker), "at the end of its topics")  # type: ignore[misc]
         assert worker.stop() == Exit.CLEAN, worker.log()
+
+
+def has_read_all(worker: WorkerProcess) -> bool:
+    lags = [lag for name, lag in worker.metrics().items() if name.startswith("calmstream_lag_messages{")]
+    return bool(lags) and not any(lags)
 
 
 async def damage(setup: Setup) -> None:
@@ -177,6 +232,27 @@ async def damage(setup: Setup) -> None:
         for topic in _DAMAGED:
             await producer.send_and_wait(f"{PREFIX}{topic}", b"{nonsense", partition=0)
         await producer.send_and_wait(f"{PREFIX}control", b"{nonsense", b"policy/broken", partition=0)
+
+
+async def send_secrets(setup: Setup) -> None:
+    """Something of every input with the secret in it, and something that nobody can use."""
+    at = SECONDS / 2
+    point = {"ts": START + at, "name": "load", "value": 40, "attributes": resource("cart") | {"user": TOLD}}
+    begin_us, secret = int((START + at) * US), {"user": TOLD}
+    call = span(f"charge {TOLD}", bytes(15) + b"\xee", bytes(7) + b"\xee", begin_us, begin_us + 1000, attributes=secret)
+    change = {"ts": START + at, "kind": "config", "entity": {"service.name": "cart"}, "title": f"for {TOLD}"}
+    sent = [
+        ("points", json.dumps(point).encode()),
+        ("otlp_logs", logs(Line(int(at), "shop", INFO, f"order of {TOLD} placed"))),
+        ("otlp_spans", traces_request(resource_spans(resource("shop") | secret, [call]))),
+        ("events", event(at, "login", "shop", f"{TOLD} came")),
+        ("changes", json.dumps(change).encode()),
+        *((topic, f"{{nonsense {TOLD}".encode()) for topic in FORMATS),
+    ]
+    async with AIOKafkaProducer(bootstrap_servers=setup.server.bootstrap) as producer:
+        for topic, value in sent:
+            name, headers = f"{PREFIX}{topic}", [("user", TOLD.encode())]
+            await producer.send_and_wait(name, value, TOLD.encode(), partition=0, headers=headers)
 
 
 def test_nothing_else_is_tried(audit: Audit) -> None:
@@ -194,3 +270,24 @@ def test_everything_that_is_granted_is_used(role: str, setup: Setup, audit: Audi
     granted = {(each.resource, each.name, each.operation) for each in access.grants(setup.settings(role), role)}
     assert granted - used == set()
     assert {each for each in used - granted if each[2] != "DESCRIBE"} == set()
+
+
+def test_no_topic_log_or_answer_shows_a_secret_that_was_sent_or_set(setup: Setup, audit: Audit) -> None:
+    shown = {row.name: everything_in(setup, row.name) for row in OUTPUTS}
+    shown |= {path.name: path.read_bytes() for path in setup.run.directory.glob("*.log")} | setup.answers
+    secrets = [text.encode() for text in (TOLD, SECRET, TOKEN)]
+    assert [(where, text) for where, found in shown.items() for text in secrets if text in found] == []
+    redacted = {where for where, found in shown.items() if b"[redacted]" in found}
+    assert redacted >= {"signals", "logs", "spans", "log-templates", "anomalies", "dead-letter", "score.state"}
+    assert b"DEBUG" in shown["ingest.log"]
+    config = json.loads(setup.answers["/config"])
+    assert (config["broker"]["password"], config["http"]["token"]) == ("***", "***")
+
+
+def everything_in(setup: Setup, topic: str) -> bytes:
+    """Values, keys and headers of all records."""
+    parts = []
+    for record in setup.run.read(topic):
+        parts += [record.value or b"", record.key or b""]
+        parts += [part for name, value in record.headers for part in (name.encode(), value or b"")]
+    return b"\n".join(parts)

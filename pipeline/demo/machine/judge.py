@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.demo.transitions import Check, Transition, at_most, first, seconds
+from pipeline.demo.transitions import Check, Transition, at_most, opens_after, seconds
 
 OPEN_WITHIN_SECONDS = 20.0
 RESOLVE_WITHIN_SECONDS = 30.0
@@ -48,16 +48,16 @@ def judge(trials: Iterable[Trial], transitions: Sequence[Transition]) -> list[Ch
 def of_trial(trial: Trial, transitions: Sequence[Transition]) -> list[str]:
     """The incidents that name the process, were told since it was disturbed, and are not older than that."""
     named = dict.fromkeys(t.incident for t in transitions if t.received >= trial.began and t.rank(trial.sought))
-    return [incident for incident in named if first(transitions, incident, "opened", after=trial.began)]
+    return [incident for incident in named if opens_after(transitions, incident, trial.began)]
 
 
 def _checks(trial: Trial, transitions: Sequence[Transition]) -> list[Check]:
     found = of_trial(trial, transitions)
-    its = [t for t in transitions if t.incident in found[:1]]
+    its = [t for t in transitions if t.incident in found[:1] and t.received >= trial.began]
     ranks = [t.rank(trial.sought) for t in its]
     place = next((rank for rank in reversed(ranks) if rank), None)
-    opened = next((t.received - trial.began for t in its if t.what == "opened"), None)
-    resolved = next((t.received - trial.ended for t in its if t.what == "resolved"), None)
+    opened = next((t.received - trial.began for t in its if t.opens), None)
+    resolved = next((t.received - trial.ended for t in reversed(its) if t.what == "resolved"), None)
     in_top, in_time = place is not None and place <= FIRST_MEMBERS, at_most(opened, OPEN_WITHIN_SECONDS)
     over_in_time = at_most(resolved, RESOLVE_WITHIN_SECONDS)
     verdicts = [

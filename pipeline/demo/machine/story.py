@@ -253,7 +253,7 @@ class _Story:
         return [
             t
             for t in self._watch.transitions
-            if t.incident in incidents and what in (None, t.what) and t.rank(trial.sought)
+            if t.incident in incidents and t.received >= trial.began and what in (None, t.what) and t.rank(trial.sought)
         ]
 
     def _by(self, wanted: float) -> float:

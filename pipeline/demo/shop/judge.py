@@ -46,11 +46,11 @@ class Release:
 def judge(release: Release, transitions: Sequence[Transition]) -> list[Check]:
     """The verdict, line by line."""
     service, version = release.deployment.service, release.deployment.version
-    before = [t for t in transitions if t.what == "opened" and t.received < release.deployed]
+    before = [t for t in transitions if t.opens and t.received < release.deployed]
     since = opened_since(release, transitions)
     its = of_release(release, transitions)
-    opened = next((t.received - release.deployed for t in its if t.what == "opened"), None)
-    resolved = next((t.received - release.rolled_back for t in its if t.what == "resolved"), None)
+    opened = next((t.received - release.deployed for t in its if t.opens), None)
+    resolved = next((t.received - release.rolled_back for t in reversed(its) if t.what == "resolved"), None)
     changes = [change for t in its for change in evidence(t)]
     verdicts = [
         ("no incident before it", f"{len(before)}", not before),
@@ -68,14 +68,15 @@ def judge(release: Release, transitions: Sequence[Transition]) -> list[Check]:
 
 
 def opened_since(release: Release, transitions: Sequence[Transition]) -> list[str]:
-    """The incidents that opened since the deployment."""
-    return [t.incident for t in transitions if t.what == "opened" and t.received >= release.deployed]
+    """The incidents that opened since the deployment, or came back."""
+    found = dict.fromkeys(t.incident for t in transitions if t.opens and t.received >= release.deployed)
+    return list(found)
 
 
 def of_release(release: Release, transitions: Sequence[Transition]) -> list[Transition]:
     """The transitions of the first incident since the deployment that has the changed service among its members."""
     for incident in opened_since(release, transitions):
-        its = [t for t in transitions if t.incident == incident]
+        its = [t for t in transitions if t.incident == incident and t.received >= release.deployed]
         if any(release.is_in(t) for t in its):
             return its
     return []

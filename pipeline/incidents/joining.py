@@ -1,0 +1,105 @@
+"""To which open incident an anomaly belongs, by which edge, and in words why.
+
+Edges, the strongest first: the same signal, the same workload (other signals and instances of it), workloads that call
+each other over at most two calls, and nearness in time alone. The last counts only where the service graph does not
+know both sides: two workloads that it knows and that are far apart in it have nothing to do with each other.
+
+Guarantee: what is found depends on the incidents and the graph alone; of two that are equally near the one with the
+newest onset is taken.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.incidents.open_incident import Open
+from pipeline.records import US, Anomaly
+
+#: Calls over which a fault is taken to spread, and how long an incident takes in what begins.
+MOST_CALLS, LONGEST_US = 2, 4 * 3600 * US
+#: Workloads looked at around an anomaly: beyond that a hub is no reason to belong together.
+MOST_AROUND = 1_000
+
+SAME_SIGNAL, SAME_WORKLOAD, CALLS, TIME = 4, 3, 2, 0
+
+
+class Graph(Protocol):
+    """Who calls whom, in one scope."""
+
+    def around(self, scope: str, workload: str) -> Iterable[str]:
+        """Workloads that it calls or is called by, sorted; nothing where it is not known."""
+        ...
+
+
+class NoGraph:
+    """Nothing is known of calls."""
+
+    def around(self, scope: str, workload: str) -> Iterable[str]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """By what an anomaly belongs to an incident: the stronger the better."""
+
+    strength: int
+    why: str
+
+
+def best(anomaly: Anomaly, incidents: Iterable[Open], graph: Graph, join_us: int) -> tuple[Open | None, str]:
+    """The incident that an anomaly belongs to and why; None where there is none."""
+    near = [incident for incident in incidents if _near(anomaly, incident, join_us)]
+    if not near:
+        return None, ""
+    signal = anomaly.signal
+    ways = _ways(signal.scope, signal.workload, graph)
+    found = [(edge, incident) for incident in near if (edge := _edge(anomaly, incident, ways, graph)) is not None]
+    if not found:
+        return None, ""
+    edge, incident = max(found, key=lambda one: (one[0].strength, one[1].newest_onset_us, one[1].id))
+    apart = abs(anomaly.onset_us - incident.newest_onset_us) / US
+    return incident, f"{edge.why}, onset {apart:g} s from the newest member's"
+
+
+def _near(anomaly: Anomaly, incident: Open, join_us: int) -> bool:
+    onset = anomaly.onset_us
+    return (
+        incident.scope == anomaly.signal.scope
+        and incident.onset_us - join_us <= onset <= incident.newest_onset_us + join_us
+        and onset <= incident.onset_us + LONGEST_US
+    )
+
+
+def _edge(anomaly: Anomaly, incident: Open, ways: dict[str, tuple[str, ...]], graph: Graph) -> Edge | None:
+    signal = anomaly.signal
+    if signal.id in incident.signals:
+        return Edge(SAME_SIGNAL, "the same signal")
+    if signal.workload in incident.workloads:
+        return Edge(SAME_WORKLOAD, f"the same workload {signal.workload}")
+    way = min(
+        (ways[name] for name in incident.workloads if name in ways), key=lambda each: (len(each), each), default=()
+    )
+    if way:
+        return Edge(CALLS, f"{len(way) - 1} call{'s' if len(way) > 2 else ''} away: {' – '.join(way)}")
+    if len(ways) > 1 and _all_known(incident.scope, incident.workloads, graph):
+        return None
+    return Edge(TIME, "the same scope")
+
+
+def _ways(scope: str, workload: str, graph: Graph) -> dict[str, tuple[str, ...]]:
+    """The shortest way from a workload to each that is at most MOST_CALLS away; to itself the one of no call."""
+    found: dict[str, tuple[str, ...]] = {workload: (workload,)}
+    front = [workload]
+    for _ in range(MOST_CALLS):
+        following = []
+        for name in front:
+            for other in graph.around(scope, name):
+                if other not in found and len(found) < MOST_AROUND:
+                    found[other] = (*found[name], other)
+                    following.append(other)
+        front = following
+    return found
+
+
+def _all_known(scope: str, workloads: Collection[str], graph: Graph) -> bool:
+    return all(any(True for _ in graph.around(scope, name)) for name in workloads)
