@@ -175,6 +175,12 @@ def _overlap(share: Array, requests: Array, mean: float) -> float:
     return float(overlap_of(mean, information, weighted))
 
 
+def z_of_surprise(surprise: float) -> float:
+    """Standard deviations of a normal value that is as unlikely (−log10 p), on both sides; 100 at most."""
+    p = 10.0 ** -min(max(surprise, 0.0), 300.0)
+    return _bounded(-float(ndtri(p / 2.0)))
+
+
 # -- a window ----------------------------------------------------------------------------------------------------------
 
 

@@ -180,6 +180,9 @@ def _lines(body: Body) -> Iterable[Text]:
         yield _member(member)
     if (more := body["member_count"] - min(len(body["members"]), _MEMBERS)) > 0:
         yield Text(f"    … and {more} more")
+    for cause in (body.get("root_cause_candidates") or [])[:1]:
+        why = f": {plain(cause['evidence'][0], MOST_CHARACTERS)}" if cause["evidence"] else ""
+        yield Text(f"    likely starts at {plain(cause['entity'], MOST_CHARACTERS)}{why}")
 
 
 def _member(member: Body) -> Text:

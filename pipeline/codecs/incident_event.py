@@ -9,7 +9,7 @@ import msgspec
 
 from pipeline.codecs import own_forms
 from pipeline.codecs.anomaly_event import signal_body
-from pipeline.records import Happened, Incident, Member, Message, iso
+from pipeline.records import Candidate, Happened, Incident, Member, Message, iso
 
 _json = msgspec.json.Encoder()
 
@@ -44,9 +44,19 @@ def body(incident: Incident) -> dict[str, Any]:
         "ended_count": incident.ended_count,
         "members": [_member(member) for member in incident.members],
         "affected": list(incident.affected),
+        "root_cause_candidates": [_candidate(cause) for cause in incident.causes],
         "changes": [_happened(each) for each in incident.changes],
         "events": [_happened(each) for each in incident.events],
         "detector": {"version": incident.detector},
+    }
+
+
+def _candidate(cause: Candidate) -> dict[str, Any]:
+    return {
+        "entity": cause.entity,
+        "signal": cause.signal,
+        "score": cause.score,
+        "evidence": list(cause.evidence),
     }
 
 

@@ -81,6 +81,7 @@ class CorrelateChain:
             config.resolve_us,
             reopen_us=config.reopen_us,
             graph=self._neighbours,
+            causes=self._neighbours,
             stepped_us=self._closed_us,
             **parts,
         )

@@ -5,9 +5,10 @@ while ago, so that it does not matter which of two writers was faster to tell. M
 edges are not taken; what nobody called for REMEMBERED_US is forgotten.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from pipeline.records import NO_TIME, Edge
+from pipeline.flow import incident_causes
+from pipeline.records import NO_TIME, Candidate, Edge, EdgeKind, Member
 from pipeline.topology.service_graph import REMEMBERED_US
 
 MOST_EDGES = 50_000
@@ -48,6 +49,21 @@ class Neighbours:
         """Workloads that it calls or is called by, sorted; nothing where it is not known."""
         others = self._around.get((scope, workload), ())
         return sorted(name for name in others if self._counts(scope, workload, name))
+
+    def of(self, scope: str, members: Collection[Member], onset_us: int) -> tuple[Candidate, ...]:
+        """Where an incident with these members starts."""
+        workloads = {member.anomaly.signal.workload for member in members}
+        return incident_causes.candidates(members, self.among(scope, workloads), onset_us)
+
+    def among(self, scope: str, workloads: Collection[str]) -> list[Edge]:
+        """The calls between these that count now."""
+        found = []
+        for client in sorted(workloads):
+            for server in self._around.get((scope, client), ()):
+                times = self._called.get((scope, client, server))
+                if server in workloads and times is not None and times[0] + self._settle_us <= self._now_us:
+                    found.append(Edge(scope, client, server, EdgeKind.CALL, *times, 0))
+        return found
 
     def forget(self, now_us: int) -> None:
         """What nobody called for too long."""

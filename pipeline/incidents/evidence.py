@@ -4,7 +4,7 @@ Guarantee: what is found depends on what was added alone, not on the order; addi
 Memory is bounded by scope: the oldest goes first.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.records import US, Change, Event, Happened
@@ -49,14 +49,19 @@ class Evidence:
             else:
                 del self._scopes[scope]
 
-    def near(self, scope: str, workloads: Collection[str], onset_us: int, now_us: int) -> Found:
+    def near(
+        self, scope: str, workloads: Collection[str], onset_us: int, now_us: int, likely: Sequence[str] = ()
+    ) -> Found:
         """What happened to these workloads, or anywhere in the scope if it is a change, shortly before ``onset_us`` and
-        until ``now_us``. First what happened to the workloads themselves, then the latest before the onset."""
+        until ``now_us``. First what happened to those where it is ``likely`` to start, in their order, then to the
+        other workloads themselves, then the latest before the onset."""
         names = {name_of(workload) for workload in workloads}
+        places = {name_of(workload): -place for place, workload in enumerate(reversed(likely), 1)}
         known = [each for each in self._scopes.get(scope, {}).values() if each.time_us <= now_us]
 
-        def rank(each: Happened) -> tuple[bool, bool, int, tuple[str, ...]]:
+        def rank(each: Happened) -> tuple[int, bool, bool, int, tuple[str, ...]]:
             return (
+                places.get(name_of(each.workload), 0),
                 name_of(each.workload) not in names,
                 each.time_us > onset_us,
                 abs(each.time_us - onset_us),

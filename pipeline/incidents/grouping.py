@@ -8,8 +8,9 @@ until one of them is free. Alerts of others open an incident only when they weig
 told, with its reason.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from pipeline.incidents import joining, obeying, telling
 from pipeline.incidents.evidence import Evidence
@@ -21,9 +22,15 @@ from pipeline.incidents.quieted import Quieted
 from pipeline.incidents.rarity import RareAlerts, Verdict
 from pipeline.incidents.telling import NOBODY, Because
 from pipeline.policies.control import SaidControl
-from pipeline.records import NO_TIME, Anomaly, Happened, Incident, Member, Suppression
+from pipeline.records import NO_TIME, Anomaly, Candidate, Happened, Incident, Member, Suppression
 
 _ENDED = Because(close_reason="all members ended")
+
+
+class Causes(Protocol):
+    """Where an incident starts."""
+
+    def of(self, scope: str, members: Collection[Member], onset_us: int) -> tuple[Candidate, ...]: ...
 
 
 class Grouping:
@@ -47,6 +54,7 @@ class Grouping:
         over: Iterable[Over] = (),
         settled: Iterable[str] = (),
         graph: joining.Graph | None = None,
+        causes: Causes | None = None,
         rare: RareAlerts | None = None,
         stepped_us: int = NO_TIME,
     ) -> None:
@@ -57,6 +65,7 @@ class Grouping:
         self.quieted, self.ordered = Quieted(), Ordered()
         self.rare = RareAlerts() if rare is None else rare
         self.past = Past(reopen_us, over, settled)
+        self._causes = causes
         self.graph = joining.NoGraph() if graph is None else graph
         self._join_us, self._resolve_us = join_us, resolve_us
         self.open: dict[str, Open] = {incident.id: incident for incident in opened}
@@ -223,7 +232,9 @@ class Grouping:
         return []
 
     def tell(self, incident: Open, transition: str, now_us: int, because: Because = NOBODY) -> Incident:
-        return telling.tell(incident, transition, self.evidence, now_us, because)
+        members = incident.members.values()
+        causes = self._causes.of(incident.scope, members, incident.onset_us) if self._causes is not None else ()
+        return telling.tell(incident, transition, self.evidence, now_us, because, causes)
 
     def _quiet_changes(self, now_us: int) -> bool:
         """May what is held back be another now than at the step before?"""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.incidents.evidence import Evidence
 from pipeline.incidents.open_incident import Open, worst_first
-from pipeline.records import Anomaly, Incident
+from pipeline.records import Anomaly, Candidate, Incident
 
 #: Members and entities written out in an event; all are counted.
 MEMBERS_SHOWN = 50
@@ -27,14 +27,22 @@ class Because:
 NOBODY = Because()
 
 
-def tell(incident: Open, transition: str, evidence: Evidence, now_us: int, because: Because = NOBODY) -> Incident:
+def tell(
+    incident: Open,
+    transition: str,
+    evidence: Evidence,
+    now_us: int,
+    because: Because = NOBODY,
+    causes: tuple[Candidate, ...] = (),
+) -> Incident:
     """The next revision of an incident."""
     incident.tell()
     members = sorted(incident.members.values(), key=lambda member: worst_first(member.anomaly))
     ends = [m.anomaly.end_us for m in members if m.anomaly.end_us is not None]
     worst = members[0].anomaly
     over = transition in ("resolved", "merged")
-    found = evidence.near(incident.scope, incident.workloads, incident.onset_us, now_us)
+    likely = [cause.entity for cause in causes]
+    found = evidence.near(incident.scope, incident.workloads, incident.onset_us, now_us, likely)
     return Incident(
         id=incident.id,
         revision=incident.revision,
@@ -56,6 +64,7 @@ def tell(incident: Open, transition: str, evidence: Evidence, now_us: int, becau
         close_reason=because.close_reason,
         changes=found.changes,
         events=found.events,
+        causes=causes,
         acknowledged_by=incident.acknowledged_by,
         by=because.by,
         comment=because.comment,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.records.anomaly import Anomaly
+from pipeline.records.cause import Candidate
 from pipeline.records.happening import Happened
 
 TRANSITIONS = (
@@ -26,7 +27,8 @@ class Incident:
     maintenance window), ``resolved`` or ``merged``. ``by`` is who ordered the transition, with ``comment``; None where
     nobody did. ``merged_into`` and ``came_from`` (split from it) are ids of other incidents.
 
-    ``changes`` and ``events`` are what happened shortly before and since, the most likely to matter first.
+    ``causes`` are the candidates for where it starts, the likeliest first. ``changes`` and ``events`` are what happened
+    shortly before and since, the most likely to matter first.
     ``members`` are sorted by surprise, most unlikely first, and may be cut to the first ones; ``member_count`` and
     ``ended_count`` count all of them. ``revision`` counts transitions from 1.
     """
@@ -50,6 +52,7 @@ class Incident:
     close_reason: str | None = None
     changes: tuple[Happened, ...] = ()
     events: tuple[Happened, ...] = ()
+    causes: tuple[Candidate, ...] = ()
     state: str = "open"
     acknowledged_by: str | None = None
     by: str | None = None
