@@ -188,9 +188,9 @@ def _clock(at_us: int) -> str:
 
 def _rows(path: Path, wanted: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """Lines of a CSV file with their numbers; none where there is no such file."""
-    csv.field_size_limit(sys.maxsize)
     if not path.exists():
         return
+    limit = csv.field_size_limit(sys.maxsize)  # which counts for the whole process
     try:
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
             reader = csv.DictReader(file)
@@ -201,6 +201,8 @@ def _rows(path: Path, wanted: tuple[str, ...]) -> Iterator[tuple[int, dict[str, 
                 yield reader.line_num, row
     except csv.Error as error:
         raise BadData(f"{path} is not CSV: {error}") from None
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _metric_file(path: Path) -> list[tuple[tuple[str, str, str], dict[int, float]]]:

@@ -69,6 +69,7 @@ def _form(incident: Open) -> dict[str, Any]:
         "came_from": incident.came_from,
         "told": [incident.told.severity, incident.told.places],
         "cluster": incident.cluster,
+        "unknown": sorted(incident.unknown),
     }
 
 
@@ -86,4 +87,5 @@ def _made(form: dict[str, Any]) -> Open:
         form["came_from"],
         Told(*form["told"]),
         form["cluster"],
+        set(form["unknown"]),
     )

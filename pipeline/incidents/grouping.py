@@ -73,6 +73,7 @@ class Grouping:
         self._deadline: dict[str, int] = {}
         self._stepped_us = stepped_us
         self._heard = False
+        self._ways: joining.Ways = {}
         for incident in self.open.values():
             self.set_deadline(incident)
 
@@ -102,6 +103,7 @@ class Grouping:
         Anomalies that may not start an incident just so come last, the most surprising first: they may join what the
         others started, and what an owner's budget has left goes to the worst.
         """
+        self._ways.clear()
         out = [told for due in self.ordered.due(now_us) for told in obeying.obey(due.order, self, now_us)]
         fresh: dict[str, list[Anomaly]] = {key: [] for key in self.open} if self._quiet_changes(now_us) else {}
         rare = [anomaly for anomaly in anomalies if self._is_rare(anomaly)]
@@ -129,7 +131,7 @@ class Grouping:
             return joined
         if self.past.is_settled(anomaly) or anomaly.transition == "ended":
             return None
-        incident, why = joining.best(anomaly, self.open.values(), self.graph, self._join_us)
+        incident, why = joining.best(anomaly, self.open.values(), self.graph, self._join_us, self._ways)
         if incident is None and (suppression := self._must_not_start(anomaly, now_us)) is not None:
             self.suppressed.append(suppression)
             return None
@@ -139,9 +141,8 @@ class Grouping:
         if incident is None:
             incident, why = Open(f"inc-{anomaly.id}", anomaly.signal.scope, now_us), "first member"
             self.take_up(incident)
-        incident.join(Member(anomaly, why))
+        self.receive(incident, [Member(anomaly, why)])
         incident.kept_open = False  # from now on it ends when this one does
-        self._of[anomaly.id] = incident.id
         return incident
 
     def _is_rare(self, anomaly: Anomaly) -> bool:
@@ -153,7 +154,7 @@ class Grouping:
             return self.rare.knows(anomaly.id)
         of_workload = [each for each in self.open.values() if each.cluster is None and each.shown]
         of_workload = [each for each in of_workload if anomaly.signal.workload in each.workloads]
-        return joining.best(anomaly, of_workload, self.graph, self._join_us)[0] is None
+        return joining.best(anomaly, of_workload, self.graph, self._join_us, self._ways)[0] is None
 
     def _act(self, verdict: Verdict, now_us: int) -> list[tuple[Open, Anomaly]]:
         """What a cluster of alerts is to incidents; the anomalies that came into one."""
@@ -186,8 +187,13 @@ class Grouping:
         self._of |= dict.fromkeys(incident.members, incident.id)
 
     def receive(self, incident: Open, members: Iterable[Member]) -> None:
-        """Members of another incident go on in this one."""
+        """These belong to it from now on, also where they were of another one."""
         for member in members:
+            workload = member.anomaly.signal.workload
+            if workload not in incident.workloads and not any(
+                True for _ in self.graph.around(incident.scope, workload)
+            ):
+                incident.unknown.add(workload)
             incident.join(member)
             self._of[member.anomaly.id] = incident.id
         self.set_deadline(incident)

@@ -4,11 +4,14 @@ Edges, the strongest first: the same signal, the same workload (other signals an
 each other over at most two calls, and nearness in time alone. The last counts only where the service graph does not
 know both sides: two workloads that it knows and that are far apart in it have nothing to do with each other.
 
+In a storm, with STORM incidents that an anomaly is near to in time, nearness in time is enough again: one incident more
+would tell nobody anything.
+
 Guarantee: what is found depends on the incidents and the graph alone; of two that are equally near the one with the
 newest onset is taken.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +22,9 @@ from pipeline.records import US, Anomaly
 MOST_CALLS, LONGEST_US = 2, 4 * 3600 * US
 #: Workloads looked at around an anomaly: beyond that a hub is no reason to belong together.
 MOST_AROUND = 1_000
+
+#: So many incidents of one scope at once are a storm.
+STORM = 15
 
 SAME_SIGNAL, SAME_WORKLOAD, CALLS, TIME = 4, 3, 2, 0
 
@@ -46,14 +52,25 @@ class Edge:
     why: str
 
 
-def best(anomaly: Anomaly, incidents: Iterable[Open], graph: Graph, join_us: int) -> tuple[Open | None, str]:
-    """The incident that an anomaly belongs to and why; None where there is none."""
+#: From a scope and a workload to each that is near, the shortest way.
+Ways = dict[tuple[str, str], dict[str, tuple[str, ...]]]
+
+
+def best(
+    anomaly: Anomaly, incidents: Iterable[Open], graph: Graph, join_us: int, known: Ways | None = None
+) -> tuple[Open | None, str]:
+    """The incident that an anomaly belongs to and why; None where there is none. ``known``: ways that were found of
+    the graph as it is."""
     near = [incident for incident in incidents if _near(anomaly, incident, join_us)]
     if not near:
         return None, ""
     signal = anomaly.signal
-    ways = _ways(signal.scope, signal.workload, graph)
-    found = [(edge, incident) for incident in near if (edge := _edge(anomaly, incident, ways, graph)) is not None]
+    asked, known = (signal.scope, signal.workload), {} if known is None else known
+    if asked not in known:
+        known[asked] = _ways(*asked, graph)
+    found = [(edge, incident) for incident in near if (edge := _edge(anomaly, incident, known[asked])) is not None]
+    if not found and len(near) >= STORM:
+        found = [(Edge(TIME, f"the same scope, in a storm of {len(near)} incidents"), incident) for incident in near]
     if not found:
         return None, ""
     edge, incident = max(found, key=lambda one: (one[0].strength, one[1].newest_onset_us, one[1].id))
@@ -70,18 +87,20 @@ def _near(anomaly: Anomaly, incident: Open, join_us: int) -> bool:
     )
 
 
-def _edge(anomaly: Anomaly, incident: Open, ways: dict[str, tuple[str, ...]], graph: Graph) -> Edge | None:
+def _edge(anomaly: Anomaly, incident: Open, ways: dict[str, tuple[str, ...]]) -> Edge | None:
     signal = anomaly.signal
     if signal.id in incident.signals:
         return Edge(SAME_SIGNAL, "the same signal")
     if signal.workload in incident.workloads:
         return Edge(SAME_WORKLOAD, f"the same workload {signal.workload}")
     way = min(
-        (ways[name] for name in incident.workloads if name in ways), key=lambda each: (len(each), each), default=()
+        (way for name, way in ways.items() if name in incident.workloads),
+        key=lambda each: (len(each), each),
+        default=(),
     )
     if way:
         return Edge(CALLS, f"{len(way) - 1} call{'s' if len(way) > 2 else ''} away: {' – '.join(way)}")
-    if len(ways) > 1 and _all_known(incident.scope, incident.workloads, graph):
+    if len(ways) > 1 and not incident.unknown:
         return None
     return Edge(TIME, "the same scope")
 
@@ -99,7 +118,3 @@ def _ways(scope: str, workload: str, graph: Graph) -> dict[str, tuple[str, ...]]
                     following.append(other)
         front = following
     return found
-
-
-def _all_known(scope: str, workloads: Collection[str], graph: Graph) -> bool:
-    return all(any(True for _ in graph.around(scope, name)) for name in workloads)

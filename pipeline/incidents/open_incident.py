@@ -31,7 +31,8 @@ class Told:
 class Open:
     """Members by anomaly id, in the order they joined. ``shown``: people know of it; else it is held back.
     ``acknowledged_by`` and ``kept_open`` are what people ordered; ``came_from`` is the incident it was split from;
-    ``cluster`` are the alerts that seldom come (``rarity``) that it is of, as long as more of them may join."""
+    ``unknown`` are workloads that the service graph did not know when they joined; ``cluster`` are the alerts that
+    seldom come (``rarity``) that it is of, as long as more of them may join."""
 
     id: str
     scope: str
@@ -44,6 +45,7 @@ class Open:
     came_from: str | None = None
     told: Told = Told()
     cluster: str | None = None
+    unknown: set[str] = field(default_factory=set)
     onset_us: int = field(init=False, default=FAR_US)
     newest_onset_us: int = field(init=False, default=-FAR_US)
     workloads: Counter[str] = field(init=False, default_factory=Counter)
@@ -83,6 +85,7 @@ class Open:
             counted.clear()
         self.members = rest
         self.__post_init__()
+        self.unknown &= self.workloads.keys()
         return gone
 
     def ended_us(self) -> int | None:

@@ -18,7 +18,7 @@ def desk(embedded_broker: EmbeddedBroker, topic_prefix: str) -> Desk:
         {
             "CALMSTREAM_BROKER__BOOTSTRAP": embedded_broker.bootstrap,
             "CALMSTREAM_TOPIC_PREFIX": topic_prefix,
-            "CALMSTREAM_TOPICS__PARTITIONS": "1",
+            "CALMSTREAM_TOPICS__PARTITIONS": "2",
         }
     )
     found.done("topics", "create")

@@ -184,9 +184,9 @@ def test_every_figure_is_on_the_page(folder: Path) -> None:
 
 
 def test_real_alerts_become_few_incidents_with_the_attack_on_top() -> None:
-    data = Path(os.environ.get("CALMSTREAM_DATA", Path(__file__).parents[3] / "shared/data")) / "alerts"
-    if not data.is_dir():
-        pytest.skip(f"there is no {data}; CALMSTREAM_DATA names the folder with alerts/")
+    if "CALMSTREAM_DATA" not in os.environ:
+        pytest.skip("it takes a minute or two; CALMSTREAM_DATA names the folder with alerts/")
+    data = Path(os.environ["CALMSTREAM_DATA"]) / "alerts"
     found = evaluate(data)
     assert found["alerts_per_incident"] >= 2_000
     assert found["steps_found"] >= 16 / 17 * found["steps"]

@@ -161,10 +161,9 @@ def test_a_file_that_cannot_be_read_is_said_with_what_would_be_right(name: str, 
 
 
 def test_real_faults_are_noticed_and_blamed_on_whom_they_started_at() -> None:
-    data = Path(os.environ.get("CALMSTREAM_DATA", Path(__file__).parents[3] / "shared/data")) / "petshop"
-    if not data.exists():
-        pytest.skip(f"there is no {data}; CALMSTREAM_DATA names the folder with petshop/")
-    figures = evaluate(data)
+    if "CALMSTREAM_DATA" not in os.environ:
+        pytest.skip("it takes half a minute; CALMSTREAM_DATA names the folder with petshop/")
+    figures = evaluate(Path(os.environ["CALMSTREAM_DATA"]) / "petshop")
     found = figures["all"]
     assert found["top_1_at_alarm"] >= 24 / 26 * found["cases"], figures["misses"]
     assert found["top_3_at_alarm"] == found["cases"], figures["misses"]

@@ -78,3 +78,24 @@ def test_two_faults_at_once_in_parts_that_do_not_call_each_other_are_two_inciden
     found = [of(1, 1, 100), of(2, 2, 100), of(5, 5, 100), of(6, 6, 100)]
     told = grouping.step([replace(each, step_us=120 * US) for each in found], 120 * US)
     assert [(each.transition, each.member_count) for each in told] == [("opened", 2), ("opened", 2)]
+
+
+def test_what_the_graph_did_not_know_when_it_joined_takes_in_what_is_near_in_time() -> None:
+    grouping = Grouping(JOIN * US, RESOLVE * US, graph=Calls((1, 2), (3, 4)))
+    grouping.step([of(9, 9, 100)], 120 * US)
+    assert grouping.open["inc-a9-100"].unknown == {"service:s9"}
+    grouping.step([replace(of(1, 1, 110), step_us=130 * US)], 130 * US)
+    assert len(grouping.open) == 1
+    apart = Grouping(JOIN * US, RESOLVE * US, graph=Calls((1, 2), (3, 4)))
+    apart.step([of(1, 1, 100), of(3, 3, 100)], 120 * US)
+    assert len(apart.open) == 2
+
+
+def test_in_a_storm_time_is_enough_and_nothing_is_dropped() -> None:
+    pairs = [(2 * number, 2 * number + 1) for number in range(60)]
+    grouping = Grouping(JOIN * US, RESOLVE * US, graph=Calls(*pairs))
+    told = grouping.step([of(number, number, 100) for number in range(120)], 120 * US)
+    assert len(told) == joining.STORM
+    assert sum(each.member_count for each in told) == 120
+    (late,) = [each for each in told if each.member_count > 2]
+    assert any("in a storm of 15 incidents" in member.joined_by for member in late.members)
