@@ -63,6 +63,7 @@ class Crew:
     stops: list[Stop] = field(default_factory=list)
     ended: list[int] = field(default_factory=list)
     diary: list[str] = field(default_factory=list)
+    _looked: float = field(default_factory=time.monotonic)
     _began: dict[str, str] = field(default_factory=dict)
     _away: set[str] = field(default_factory=set)
     _never: threading.Event = field(default_factory=threading.Event)
@@ -194,14 +195,15 @@ class Crew:
             self._tend()
 
     def _tend(self) -> None:
-        """Start again who has lost the broker; nothing else is a reason to end."""
+        """Start again who has lost the broker; nothing else is a reason to end. It ended since somebody looked last."""
+        looked, self._looked = self._looked, time.monotonic()
         for worker in self.workers:
             if worker.name in self._away or worker.pid is not None:
                 continue
             code = worker.wait_end()
             self.ended.append(code)
             self.note(f"{worker.name} ended by itself with {code}")
-            if code != Exit.BROKER_LOST or self.weather.is_calm:
+            if code != Exit.BROKER_LOST or self.weather.was_calm_at(looked):
                 raise Broken(f"{worker.name} ended by itself with {code}; {worker.log_path}")
             self._never.wait(_STILL_SECONDS)
             self._start(worker)

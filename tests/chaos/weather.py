@@ -24,7 +24,11 @@ class Weather:
 
     @property
     def is_calm(self) -> bool:
-        return time.monotonic() >= self._cleared_at
+        return self.was_calm_at(time.monotonic())
+
+    def was_calm_at(self, moment: float) -> bool:
+        """Has it been calm since then, by the monotonic clock?"""
+        return moment >= self._cleared_at
 
     def go_through(self, over: threading.Event) -> None:
         """All of it, from now on; ``over`` ends it early."""
