@@ -19,8 +19,8 @@ The way of the data, and the rooms that it passes (folders of this package; ``de
                        ▼                                                                          │
                   calm.scores   calm.anomalies   ◄────────────────────────────────────────────────┘
                        │
-      correlate        │   incidents/  anomalies that belong together, opened … resolved, with the changes
-                       │               and events that may have to do with them as evidence
+      correlate        │   incidents/  anomalies that belong together, opened … resolved, held back and ordered
+                       │               as people say on calm.control, with changes and events as evidence
                        │   causes/     where it starts: what each workload shows, weighed along who calls whom
                        ▼
                   calm.incidents   calm.incidents.state   calm.suppressions (and why)           Kafka, out

@@ -27,6 +27,7 @@ from pipeline.incidents.evidence import CHANGES_US
 from pipeline.incidents.grouping import Grouping
 from pipeline.records import (
     NO_TIME,
+    US,
     Anomaly,
     Change,
     Event,
@@ -43,6 +44,8 @@ from pipeline.windows.progress import Progress
 _VERSION = "correlate/5"
 #: How long after it an incident may still ask for what happened before its onset.
 _REMEMBERED_US = 24 * CHANGES_US
+#: Event time after which what is kept is looked through for what is old.
+_FORGET_EVERY_US = 60 * US
 
 
 class CorrelateChain:
@@ -165,7 +168,12 @@ class CorrelateChain:
             found = sorted(self._pending.pop(step_us), key=lambda a: (a.signal.id, a.revision))
             self._step(found, step_us, out)
         self._timers(watermark, out)
-        self._closed_us = watermark
+        before_us, self._closed_us = self._closed_us, watermark
+        if watermark // _FORGET_EVERY_US > before_us // _FORGET_EVERY_US:
+            self._forget(watermark)
+
+    def _forget(self, watermark: int) -> None:
+        """What nobody can ask for any more; this looks at everything that is kept."""
         self._grouping.evidence.forget(watermark - _REMEMBERED_US)
         self._grouping.past.forget(watermark)
         self._grouping.quieted.forget(watermark)

@@ -92,6 +92,8 @@ def suppression_words(event: Body) -> str:
         why += ")" if rate is None else f"; of those that start incidents at most a share of {rate:g} may be false)"
     elif event["reason"] == "light_weight":
         why = "the alerts that came with it weigh too little together: it takes two types that seldom come"
+    elif event["reason"] == "put_aside":
+        why = "it belongs to alerts whose incident somebody has resolved"
     elif event["reason"] in ("silence", "maintenance"):
         until = moment(event["held_until"] or "")
         held = ", ".join(event["held_by"])

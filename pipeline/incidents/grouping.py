@@ -167,7 +167,8 @@ class Grouping:
             incident = Open(f"inc-{first.id}", verdict.scope, now_us, cluster=verdict.cluster)
             self.take_up(incident)
         if incident is None:  # somebody has closed it
-            self.past.settle(anomaly.id for anomaly, _ in verdict.anomalies if anomaly.end_us is None)
+            news = _begun(anomaly for anomaly, _ in verdict.anomalies)
+            self.suppressed += [Suppression(anomaly, "put_aside", now_us) for anomaly in news]
             return []
         if verdict.what == "ended":
             incident.cluster = None

@@ -178,3 +178,15 @@ def test_what_is_damaged_goes_to_the_dead_letters_and_stops_nothing() -> None:
     out = CorrelateChain(0, CONFIG).apply(log.messages)
     assert [record.topic for record in out.records] == ["dead-letter", "dead-letter", "incidents"]
     assert out.counts["drop", "undecodable"] == 2
+
+
+def test_calls_are_forgotten_when_nobody_made_them_for_a_day() -> None:
+    log = Log()
+    log.edge(1, 2, 0)
+    log.edge(5, 6, 0)
+    day = 24 * 3600
+    log.until(day + 120)
+    log.anomaly(anomaly(1, day + 130, day + 150), anomaly(6, day + 130, day + 150))
+    log.until(day + 200)
+    (opened,) = [body for topic, body in told(log) if topic == "incidents"]
+    assert opened["members"][1]["joined_by"].startswith("the same scope")

@@ -302,5 +302,7 @@ def test_alerts_that_somebody_has_put_aside_open_nothing_again() -> None:
     desk.at(120, alert(1, "scan", 100, 120), alert(2, "login", 100, 120))
     assert transitions(desk.order(130, "resolve", "inc-a1-100", reason="expected")) == [("resolved", "resolved")]
     assert desk.at(140, alert(3, "upload", 130, 140)) == []
+    (aside,) = desk.grouping.suppressed
+    assert (aside.reason, aside.anomaly.id) == ("put_aside", "a3-130")
     desk.at(9000)
     assert desk.grouping.open == {}
