@@ -15,16 +15,16 @@ SOURCE_ONLY := $(SOURCE_ONLY_$(shell uname -m))
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input --no-compile
 WHEELS := --require-hashes --only-binary :all:
 
-.PHONY: help demo test check bench chaos fuzz kafka pins clean .venv
+.PHONY: help demo test check bench bench-incidents chaos fuzz kafka pins clean .venv
 
 help: ## say what can be made
-	@grep -hE '^[a-z.]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z.]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z.-]+):.*## /  make \1\t/' | expand -t 24
 
 demo: .venv ## watch Calmstream find trouble in a small real system; needs no Kafka
 	@.venv/bin/calmstream demo
 
-test: .venv ## run the tests, JOBS=2 at a time; those on Apache Kafka too where Java and Maven are at hand
-	@.venv/bin/python -m pytest --numprocesses $(or $(JOBS),2) --dist loadfile
+test: .venv ## run the tests, JOBS=3 at a time; those on Apache Kafka too where Java and Maven are at hand
+	@.venv/bin/python -m pytest --numprocesses $(or $(JOBS),3) --dist loadfile
 
 check: .venv ## lint, format, types, the tests that docs/guarantees.md names, known holes in what is installed
 	@.venv/bin/ruff check .
@@ -35,6 +35,9 @@ check: .venv ## lint, format, types, the tests that docs/guarantees.md names, kn
 
 bench: .venv ## measure: all, or one with ONLY=name
 	@.venv/bin/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
+
+bench-incidents: .venv ## judge incidents and their causes by twenty faults of a simulated shop, drawn from SEED=1
+	@.venv/bin/python -m tests.benchmarks.shop_faults --seed $(or $(SEED),1)
 
 chaos: .venv ## disturb workers and broker by schedules 0 to 199 and soak, or SCHEDULES=a..b, or SHORT=1; goes on where it was
 	@.venv/bin/python -m tests.chaos $(if $(SHORT),--short) $(if $(SCHEDULES),--schedules $(SCHEDULES))

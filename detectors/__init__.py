@@ -20,9 +20,9 @@ from detectors.rarity import RarityDetector
 from detectors.ratio import RatioDetector
 from detectors.silence import SilenceDetector
 
-#: What judges a signal by default, each turned off by name: parts of a row, silence, the entity's signals together, and
-#: how rare alerts of a type are.
-PARTS = (*ROW_PARTS, "silence", "together", "rarity")
+#: What judges a signal by default, each turned off by name: parts of a row, silence, the entity's signals together, how
+#: rare alerts of a type are, and how large it is what callers feel.
+PARTS = (*ROW_PARTS, "silence", "together", "rarity", "felt")
 
 #: The row detectors that can be chosen by name.
 CATALOGUE: dict[

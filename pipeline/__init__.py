@@ -15,13 +15,16 @@ The way of the data, and the rooms that it passes (folders of this package; ``de
                        │                                                                          │
       score            │   windows/  event time, watermark  signals/  rates, distributions        │
                        │   scoring/  windows → detectors/ → scores → anomalies, by the policy of each signal
+                       │             what callers feel is judged by its size as well              │
                        │   topology/ new versions of a workload are changes too                   │
                        ▼                                                                          │
-                  calm.scores   calm.anomalies   ◄────────────────────────────────────────────────┘
+                  calm.scores   calm.anomalies (and workloads of which something is unusual) ◄────┘
                        │
       correlate        │   incidents/  anomalies that belong together, opened … resolved, held back and ordered
-                       │               as people say on calm.control, with changes and events as evidence
+                       │               as people say on calm.control, with changes and events as evidence;
+                       │               what nobody feels starts none
                        │   causes/     where it starts: what each workload shows, weighed along who calls whom
+                       │               and by what runs side by side
                        ▼
                   calm.incidents   calm.incidents.state   calm.suppressions (and why)           Kafka, out
 

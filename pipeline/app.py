@@ -135,6 +135,7 @@ def flow_config(settings: Settings) -> FlowConfig:
         window_us=window_us,
         window_us_by_kind={kind: to_us(seconds) for kind, seconds in time.window_seconds_by_kind.items()},
         lateness_us=to_us(time.allowed_lateness_seconds),
+        correction_us=to_us(time.correction_seconds),
         max_future_us=to_us(time.max_future_seconds),
         max_past_us=to_us(time.max_past_seconds),
         scope_attributes=settings.incidents.scope_attributes,
@@ -146,9 +147,11 @@ def flow_config(settings: Settings) -> FlowConfig:
         instance_ttl_us=to_us(settings.state.instance_ttl_seconds),
         policy=settings.detection,
         policies=settings.policies,
+        roles=settings.roles.given(),
         join_us=settings.incidents.join_windows * window_us,
         resolve_us=settings.incidents.resolve_windows * window_us,
         reopen_us=settings.incidents.reopen_windows * window_us,
+        habits=settings.incidents.habits,
     )
 
 

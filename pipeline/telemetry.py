@@ -21,7 +21,9 @@ from prometheus_client import (
 _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 #: Of incidents; see docs/incidents.md.
-_TRANSITIONS = ("opened", "updated", "acknowledged", "suppressed", "resolved", "reopened", "merged", "split")
+_TRANSITIONS = (
+    "opened", "updated", "acknowledged", "suppressed", "resolved", "reopened", "merged", "split", "withdrawn",
+)  # fmt: skip
 
 #: Why a request to the worker's own endpoints is refused.
 HTTP_REASONS = (
@@ -68,8 +70,13 @@ class Telemetry:
         self.windows = self._counter(
             "calmstream_windows_closed", "Counts the windows of signals that were closed and scored."
         )
+        self.corrections = self._counter(
+            "calmstream_corrections", "Counts the points that came late and corrected a window of an anomaly."
+        )
         self.anomalies = self._counter(
-            "calmstream_anomalies", "Counts how often an anomaly opened, was updated and ended.", "transition"
+            "calmstream_anomalies",
+            "Counts how often an anomaly opened, was updated, ended and was withdrawn.",
+            "transition",
         )
         self.incidents = self._counter(
             "calmstream_incidents", "Counts how often an incident opened, was updated and resolved.", "transition"
@@ -136,7 +143,7 @@ class Telemetry:
             "calmstream_build", "Says which version this worker is; the value is always 1.", registry=self.registry
         ).info({"version": _version()})
         ProcessCollector(registry=self.registry)
-        for transition in ("opened", "updated", "ended"):  # a counter that appears at 1 has no rate
+        for transition in ("opened", "updated", "ended", "withdrawn"):  # a counter that appears at 1 has no rate
             self.anomalies.labels(transition)
         for transition in _TRANSITIONS:
             self.incidents.labels(transition)

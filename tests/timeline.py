@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from pipeline.codecs import incident_event, policy_event
+from pipeline.codecs import incident_event, policy_event, vitals_event
 from pipeline.codecs.registry import input_codec
 from pipeline.flow.chain import Chain
 from pipeline.flow.config import FlowConfig
@@ -221,6 +221,8 @@ class Timeline:
                 self._route(self._chains[target].flush())
 
     def _tell(self, record: Record, topic: str) -> None:
+        if vitals_event.is_vitals(record.headers):
+            return
         data = incident_event.decode(record)
         noun, who = ("anomaly", data["signal"]["name"]) if topic == "anomalies" else ("incident", data["scope"])
         self.told.append(Told(self.now, f"{noun} {data['transition']}", who, data))

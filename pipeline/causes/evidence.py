@@ -55,6 +55,8 @@ def _of_role(known: Known, role: Role) -> str:
 
 
 def _latency(sign: Sign) -> str:
+    if sign.usual <= 0.0:  # it is called in vain
+        return f"no answer in {duration(sign.value)}"
     return f"latency {sign.value / sign.usual:.3g} times its usual {duration(sign.usual)}"
 
 
@@ -76,7 +78,9 @@ def _explained(work: float, left: float) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100.0 * share:.2g} %" if share >= 0.0001 or share == 0.0 else "less than 0.01 %"
+    if 0.0 < share < 0.0001:
+        return "less than 0.01 %"
+    return f"{100.0 * share:.0f} %" if share >= 0.1 else f"{100.0 * share:.2g} %"
 
 
 def duration(seconds: float) -> str:

@@ -77,6 +77,21 @@ def rank(
     away: that they are made at all is what their caller changed. ``measured``: all workloads that send vitals; calls
     through others are taken for calls to what those call (None: they all do).
     """
+    found = findings(rows, edges, entries=entries, onset_us=onset_us, measured=measured)
+    usual = max((finding.z for finding in found), default=0.0) < LEAST_Z
+    shown = [] if usual else [each for each in found if each.score > 0.0 or each.z >= LEAST_Z]
+    return [_candidate(each) for each in shown]
+
+
+def findings(
+    rows: Iterable[Vitals],
+    edges: Iterable[Edge],
+    *,
+    entries: Collection[str] = (),
+    onset_us: int | None = None,
+    measured: Collection[str] | None = None,
+) -> list[Finding]:
+    """What is known of every workload with rows, the likeliest cause first; arguments as of ``rank``."""
     by_entity = _by_entity(rows)
     if not by_entity:
         return []
@@ -85,11 +100,8 @@ def rank(
     new = [edge for edge in known if edge.first_us >= began_us]
     old = [edge for edge in known if edge.first_us < began_us]
     calls = _callees(old, None if measured is None else {*measured, *by_entity})
-    findings = _findings(by_entity, calls, new, entries)
-    usual = max(finding.z for finding in findings) < LEAST_Z
-    shown = [] if usual else [each for each in findings if each.score > 0.0 or each.z >= LEAST_Z]
-    shown.sort(key=lambda each: (-each.score, -each.z, each.entity))
-    return [_candidate(each) for each in shown]
+    found = _findings(by_entity, calls, new, entries)
+    return sorted(found, key=lambda each: (-each.score, -each.z, each.entity))
 
 
 def _by_entity(rows: Iterable[Vitals]) -> dict[str, list[Vitals]]:
@@ -224,7 +236,9 @@ def _weights(by_entity: Mapping[str, Sequence[Vitals]], entries: Collection[str]
     found = {role: _highest(by_entity, felt, role) for role in _WORK}
     if max(found.values()) < LEAST_Z:
         found = {role: _highest(by_entity, by_entity, role) for role in _WORK}
-    return found
+    if max(found.values()) < LEAST_Z:
+        return found
+    return {role: weight if weight >= LEAST_Z else 0.0 for role, weight in found.items()}
 
 
 def _highest(by_entity: Mapping[str, Sequence[Vitals]], entities: Iterable[str], role: Role) -> float:

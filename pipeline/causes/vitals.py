@@ -212,9 +212,13 @@ def _sign(readings: Sequence[Reading]) -> Sign | None:
     """The worst signal of a role, with the work of all of them."""
     if not readings:
         return None
-    signs = sorted((_sign_of(reading) for reading in readings), key=lambda sign: (-sign.z, -sign.excess, sign.signal))
+    signs = sorted((_sign_of(reading) for reading in readings), key=_worst_first)
     worst = signs[0]
     return Sign(worst.signal, worst.z, sum(sign.excess for sign in signs), worst.value, worst.usual)
+
+
+def _worst_first(sign: Sign) -> tuple[float, float, str, float, float]:
+    return -sign.z, -sign.excess, sign.signal, -sign.value, sign.usual
 
 
 def _sign_of(reading: Reading) -> Sign:

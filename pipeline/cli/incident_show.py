@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from pipeline.cli.impact_text import impacted_words
 from pipeline.cli.incident_states import Body, is_open, newest_states, signals_of
 from pipeline.cli.options import Bootstrap, Config, settings_of
 from pipeline.cli.quieting import now_us
@@ -19,8 +20,6 @@ _LISTS = {
     "root_cause_candidates": "where it may start, the likeliest first",
     "suspected_changes": "what changed just before, the likeliest first",
     "affected": "affected",
-    "impacted": "impacted",
-    "similar_past": "similar incidents of the past",
 }
 
 
@@ -114,14 +113,14 @@ def _lines(report: Mapping[str, Any]) -> Iterator[Text]:
         yield Text(f"{plain(each['key'])} is active and means {each['members']} of {count}")
     yield from _section("transitions", (_transition(each) for each in report["life"]))
     yield from _section("what people ordered", (_order(each) for each in report["orders"]))
+    yield from _section("why it is so severe", (plain(each) for each in _sequence(body.get("severity_reasons"))))
+    yield from _section("impacted", impacted_words(body))
     yield from _section(_members_title(body), (_member(each) for each in body.get("members", ())))
     for name, title in _LISTS.items():
         yield from _section(title, (_entry(each) for each in _sequence(body.get(name))))
     for name in ("changes", "events"):
         yield from _section(f"{name} beside it", (_beside(each, body) for each in _sequence(body.get(name))))
-    for name in ("suppressed_counts", "rarity"):
-        if body.get(name):
-            yield Text(f"{name}: {_entry(body[name])}")
+    yield from _section("what the past says", _past(body))
 
 
 def _section(title: str, lines: Iterator[str]) -> Iterator[Text]:
@@ -169,6 +168,16 @@ def _beside(happened: Any, body: Body) -> str:
         return plain(beside_words(happened, body))
     except (KeyError, TypeError, ValueError):
         return _entry(happened)
+
+
+def _past(body: Body) -> Iterator[str]:
+    from pipeline.flow.outcomes import past_words
+
+    try:
+        yield from (plain(words) for words in [*past_words(body)])
+    except (KeyError, TypeError, ValueError):  # of another version of ours
+        names = ("flapping", "rarity", "suppressed_counts", "similar_past")
+        yield from (f"{name}: {_entry(body[name])}" for name in names if body.get(name))
 
 
 def _entry(value: Any) -> str:

@@ -8,6 +8,7 @@ import typer
 from rich.text import Text
 
 from pipeline.cli import incident_orders, incident_show
+from pipeline.cli.impact_text import impacted_in_short, impacted_words
 from pipeline.cli.incident_states import Body, body_of, is_open, newest, newest_states
 from pipeline.cli.options import Bootstrap, Config, seconds_of, settings_of
 from pipeline.cli.running import run
@@ -83,7 +84,7 @@ class _View:
             for body in chosen:
                 self.transition(body)
             return
-        shown = table("state", "severity", "since", "last news", ">signals", "what", "id")
+        shown = table("state", "severity", "since", "last news", ">signals", "impacted", "what", "id")
         rows = 0
         for body in chosen:
             try:
@@ -151,6 +152,7 @@ def _row(body: Body) -> list[Text]:
         cell(short(body["onset_time"])),
         cell(short(body["updated_time"])),
         cell(body["member_count"]),
+        cell(", ".join(impacted_in_short(body)) or "–"),
         cell(body["title"]),
         cell(body["id"]),
     ]
@@ -169,7 +171,7 @@ def _lines(body: Body) -> Iterable[Text]:
         plain(body["title"], MOST_CHARACTERS),
         (f"  [{plain(body['id'])} r{body['revision']:d}]", "dim"),
     )
-    if transition == "resolved":
+    if transition in ("resolved", "withdrawn"):
         since, until = short(body["onset_time"]), short(body["resolved_time"] or "")
         by = f", by {plain(body['by'])}" if body.get("by") else ""
         yield Text(f"    from {since} to {until}: {plain(body['close_reason'])}{by}")
@@ -180,6 +182,7 @@ def _lines(body: Body) -> Iterable[Text]:
         yield _member(member)
     if (more := body["member_count"] - min(len(body["members"]), _MEMBERS)) > 0:
         yield Text(f"    … and {more} more")
+    yield from (Text(f"    {plain(words, MOST_CHARACTERS)}") for words in impacted_words(body))
     for cause in (body.get("root_cause_candidates") or [])[:1]:
         why = f": {plain(cause['evidence'][0], MOST_CHARACTERS)}" if cause["evidence"] else ""
         yield Text(f"    likely starts at {plain(cause['entity'], MOST_CHARACTERS)}{why}")

@@ -97,11 +97,14 @@ def progress_bar(unit: str, total: int) -> Iterator[Any]:
 
 
 def summarise(totals: Any, book: Book, seconds: float) -> None:
-    opened, ended = totals.counts["anomaly", "opened"], totals.counts["anomaly", "ended"]
-    going_on = sum(body["state"] not in ("resolved", "merged") for body in book.bodies.values())
+    opened = totals.counts["anomaly", "opened"]
+    ended = totals.counts["anomaly", "ended"] + totals.counts["withdrawn", "going_on"]
+    going_on = sum(body["state"] not in ("resolved", "merged", "withdrawn") for body in book.bodies.values())
     points = f"{_many(totals.points, 'point')} in " if totals.points else ""  # blocks of signals do not count theirs
     print(f"{points}{_many(totals.windows, 'window')} of {_many(totals.signals, 'signal')}, in {seconds:.1f} s")
-    print(f"{_many(opened, 'anomaly', 'anomalies')}, {opened - ended:,} going on at the end")
+    withdrawn = totals.counts["anomaly", "withdrawn"]
+    late = f", {withdrawn:,} withdrawn for late data" if withdrawn else ""
+    print(f"{_many(opened, 'anomaly', 'anomalies')}, {opened - ended:,} going on at the end{late}")
     print(f"{_many(len(book.bodies), 'incident')}, {going_on:,} open at the end")
     if book.bodies:
         console().print(_incidents(list(book.bodies.values())))

@@ -23,7 +23,7 @@ _WIDE = 240
 SEVERITY_STYLES = {"critical": "bold red", "error": "red", "warning": "yellow"}
 TRANSITION_STYLES = {
     "opened": "bold", "open": "bold", "reopened": "bold", "updated": "cyan", "acknowledged": "cyan",
-    "resolved": "green", "merged": "green", "suppressed": "dim",
+    "resolved": "green", "merged": "green", "withdrawn": "green", "suppressed": "dim",
 }  # fmt: skip
 CONDITION_STYLES = {"anomalous": "bold red", "cold": "cyan", "silent": "yellow", "warm": "green"}
 

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from pipeline.cli.impact_text import impacted_told
 from pipeline.cli.options import Bootstrap, Config, seconds_of, settings_of
 from pipeline.cli.running import run
 from pipeline.cli.terminal import console, deviation, json_text, moment, number, plain, say, several, unit_of
 from pipeline.cli.traces import anomalies_about, incidents_about, signal_named, suppressions_about, windows_of
+from pipeline.cli.why_untold import INCIDENT, untold, untold_lines
 from pipeline.records import iso, to_us
 
-#: How ids of incidents begin.
-_INCIDENT = "inc-"
 _LAST_SECONDS = 253_402_300_799  # the year 9999
 #: Windows before the one asked for that are looked at: an anomaly opens with n of the last m, and m is at most 8.
 _BEFORE = 8
@@ -39,14 +39,15 @@ def why(
 
     For a **signal**: its baseline, its value, its surprise against the threshold that was in force, the rule that held
     it back, and what became of the anomaly: the incident that it is in, or what suppressed it. For an **incident**: its
-    members, why it was opened, updated and resolved, and what stands beside it. All of it is read from what the workers
-    wrote: windows are kept for 6 hours, anomalies and suppressions for 7 days, incidents for 90.
+    members, why it was opened, updated and resolved, and what stands beside it; of one that nobody was ever told of why
+    not. All of it is read from what the workers wrote: windows are kept for 6 hours, anomalies and suppressions for 7
+    days, incidents for 90.
 
     `calmstream why latency --at -15m`
     """
     at_us = None if at is None else _time(at)
     settings = settings_of(config, bootstrap)
-    if which.startswith(_INCIDENT):
+    if which.startswith(INCIDENT):
         if at is not None:
             raise typer.BadParameter("--at is for a signal; of an incident its whole life is told")
         raise typer.Exit(run(_of_incident(settings, which, as_json=as_json)))
@@ -232,19 +233,21 @@ def _signal_lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 async def _of_incident(settings: Any, which: str, *, as_json: bool) -> int:
     events = (await incidents_about(settings, [which])).get(which)
-    if not events:
+    report = await (_incident_report(settings, events) if events else untold(settings, which))
+    if report is None:
         say(f"No incident has the id {which}; calmstream incidents lists them.")
         return 1
-    report = await _incident_report(settings, events)
     if as_json:
         print(json_text(report))
-        return 0
-    _print(str(events[-1]["title"]), _incident_lines(report))
+    elif events:
+        _print(str(events[-1]["title"]), _incident_lines(report))
+    else:
+        _print(f"{which} was never told", untold_lines(report))
     return 0
 
 
 async def _incident_report(settings: Any, events: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    from pipeline.flow.outcomes import beside_words, life_of_incident, member_words
+    from pipeline.flow.outcomes import beside_words, life_of_incident, member_words, past_words
 
     newest = events[-1]
     members: dict[str, dict[str, Any]] = {}
@@ -255,7 +258,10 @@ async def _incident_report(settings: Any, events: Sequence[dict[str, Any]]) -> d
     missing = newest["member_count"] - len(members)
     return {
         "incident": newest,
+        "severity_reasons": newest.get("severity_reasons", []),
+        "impacted": [{**each, "words": words} for each, words in impacted_told(newest)],
         "life": [_told_form(each) for each in life_of_incident(events)],
+        "past": list(past_words(newest)),
         "members": [
             {"anomaly": key, "words": member_words(member, told[key]), "event": told[key]}
             for key, member in members.items()
@@ -270,9 +276,18 @@ def _incident_lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     incident = report["incident"]
     yield "", f"{incident['id']}: {incident['state']}, {incident['severity']}, scope {incident['scope']}"
     yield "", ""
+    for reason in report["severity_reasons"]:
+        yield "", f"  {reason}"
+    for each in report["impacted"]:
+        yield "", f"  impacted: {each['words']}"
+    yield "", ""
     for told in report["life"]:
         yield _when(told), f"{told['what']}: {told['words']}"
     yield "", ""
+    for words in report["past"]:
+        yield "", words
+    if report["past"]:
+        yield "", ""
     yield "", f"{several(incident['member_count'], 'member')}:"
     for member in report["members"]:
         yield "", f"  {member['words']}"

@@ -5,9 +5,9 @@ is; ``calm_source`` is the shard that wrote; ``calm_sequence`` counts its anomal
 ``calm_progress_us`` stands on progress records only.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -23,7 +23,10 @@ class BadEvent(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One record: ``anomaly`` is None for progress. It covers the source's sequence ``start`` … ``end``."""
+    """One record: ``anomaly`` is None for progress. It covers the source's sequence ``start`` … ``end``. Its writer
+    never says that nothing comes for now: it tells how far event time is."""
+
+    idle: ClassVar[bool] = False
 
     source: str
     start: int
@@ -59,6 +62,10 @@ def body(anomaly: Anomaly) -> dict[str, Any]:
         "owner_budget": anomaly.owner_budget,
         "discovered": anomaly.discovered,
         "false_discovery_rate": anomaly.false_discovery_rate,
+        "excess": anomaly.excess,
+        "slo": anomaly.slo,
+        "silent": anomaly.silent,
+        "felt": anomaly.felt,
     }
 
 
@@ -145,8 +152,12 @@ def anomaly_of(found: dict[str, Any]) -> Anomaly:
         owner=found["owner"],
         owner_budget=_or_none(found["owner_budget"]),
         discovered=found["discovered"],
-        threshold=_or_none(found.get("threshold")),  # this and the next one came later
+        threshold=_or_none(found.get("threshold")),  # this and the next ones came later
         false_discovery_rate=_or_none(found.get("false_discovery_rate")),
+        excess=_or_none(found.get("excess")),
+        slo=_or_none(found.get("slo")),
+        silent=bool(found.get("silent", False)),
+        felt=found.get("felt"),
     )
 
 
@@ -157,13 +168,15 @@ def pack(anomaly: Anomaly) -> list[Any]:
     times = [a.step_us, a.onset_us, a.last_seen_us, a.end_us, a.peak_us]
     numbers = [a.value, a.expected, a.lower, a.upper, a.surprise, a.windows]
     judged = [a.detector, a.policy, a.owner, a.owner_budget, a.discovered]
-    return [a.id, a.revision, a.transition, describe(a.signal), *times, *numbers, a.why, *judged]
+    weighed = [a.excess, a.slo, a.silent, a.felt]
+    return [a.id, a.revision, a.transition, describe(a.signal), *times, *numbers, a.why, *judged, *weighed]
 
 
 def unpack(parts: list[Any]) -> Anomaly:
     """The inverse of ``pack``, but for what that leaves out."""
-    id_, revision, transition, described, *rest = parts
-    return Anomaly(id_, revision, transition, signal_of(described), *rest)
+    id_, revision, transition, described, *rest, excess, slo, silent, felt = parts
+    found = Anomaly(id_, revision, transition, signal_of(described), *rest)
+    return replace(found, excess=excess, slo=slo, silent=silent, felt=felt)
 
 
 def _number(value: float | None) -> float:

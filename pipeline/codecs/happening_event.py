@@ -8,12 +8,13 @@ Guarantee: what is read is what was written; anything else raises BadHappening.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import msgspec
 
 from pipeline.codecs import own_forms
 from pipeline.codecs.series_table import BadPoint
-from pipeline.records import Change, Event, Message
+from pipeline.records import NO_TIME, Change, Event, Message
 from pipeline.records.message import Headers
 
 _json = msgspec.json.Encoder()
@@ -25,7 +26,10 @@ class BadHappening(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One record; it covers the source's sequence ``start`` … ``end``."""
+    """One record; it covers the source's sequence ``start`` … ``end``, and says nothing of its progress."""
+
+    progress_us: ClassVar[int] = NO_TIME
+    idle: ClassVar[bool] = False
 
     source: str
     start: int

@@ -9,7 +9,7 @@ import msgspec
 
 from pipeline.codecs import own_forms
 from pipeline.codecs.anomaly_event import signal_body
-from pipeline.records import Candidate, Happened, Incident, Member, Message, iso
+from pipeline.records import US, Candidate, Happened, Impacted, Incident, Lost, Member, Message, Rarity, Similar, iso
 
 _json = msgspec.json.Encoder()
 
@@ -28,6 +28,8 @@ def body(incident: Incident) -> dict[str, Any]:
         "scope": incident.scope,
         "title": incident.title,
         "severity": incident.severity,
+        "severity_reasons": list(incident.severity_reasons),
+        "burn_rate": incident.burn_rate,
         "onset_time": iso(incident.onset_us),
         "detected_time": iso(incident.detected_us),
         "updated_time": iso(incident.step_us),
@@ -42,12 +44,65 @@ def body(incident: Incident) -> dict[str, Any]:
         "score": incident.surprise / (1 + incident.surprise),
         "member_count": incident.member_count,
         "ended_count": incident.ended_count,
+        "active_count": incident.member_count - incident.ended_count,
+        "flapping": incident.flapping,
         "members": [_member(member) for member in incident.members],
         "affected": list(incident.affected),
+        "impacted": [_impacted(each) for each in incident.impacted],
         "root_cause_candidates": [_candidate(cause) for cause in incident.causes],
-        "changes": [_happened(each) for each in incident.changes],
+        "changes": [{**_happened(each), "score": each.score, "why": each.why} for each in incident.changes],
         "events": [_happened(each) for each in incident.events],
+        "rarity": _rarity(incident.rarity),
+        "similar_past": [_similar(each) for each in incident.similar],
+        "suppressed_counts": dict(incident.suppressed),
         "detector": {"version": incident.detector},
+    }
+
+
+def _rarity(rarity: Rarity) -> dict[str, Any]:
+    return {
+        "word": rarity.word,
+        "share": rarity.share,
+        "of_kind": rarity.of_kind,
+        "of_all": rarity.of_all,
+        "period_seconds": None if rarity.every_us is None else rarity.every_us / US,
+        "why": rarity.why,
+    }
+
+
+def _similar(similar: Similar) -> dict[str, Any]:
+    return {
+        "id": similar.id,
+        "onset_time": iso(similar.onset_us),
+        "resolved_time": iso(similar.resolved_us),
+        "severity": similar.severity,
+        "close_reason": similar.close_reason,
+        "root_cause": similar.cause or None,
+        "similarity": similar.similarity,
+    }
+
+
+def _impacted(impacted: Impacted) -> dict[str, Any]:
+    return {
+        "entity": impacted.entity,
+        "signal": impacted.signal or None,
+        "role": impacted.role,
+        "felt": impacted.felt,
+        "why": impacted.why,
+        "lost": None if impacted.lost is None else _lost(impacted.lost),
+    }
+
+
+def _lost(lost: Lost) -> dict[str, Any]:
+    return {
+        "amount": lost.amount,
+        "unit": lost.unit,
+        "more": lost.more,
+        "since_time": iso(lost.since_us),
+        "until_time": iso(lost.until_us),
+        "counted": lost.counted,
+        "counted_until_time": iso(lost.counted_us),
+        "words": lost.words,
     }
 
 

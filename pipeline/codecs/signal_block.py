@@ -36,6 +36,8 @@ def encode(block: SignalBlock) -> bytes:
             arrays["start_us"] = block.start_us
         if block.late is not None and block.late.size:
             arrays["late"] = block.late
+            if block.late_us is not None:
+                arrays["late_us"] = block.late_us
         if block.histograms:
             arrays |= _flatten(block.histograms)
     head = [
@@ -84,6 +86,7 @@ def _block(head: list[Any], arrays: dict[str, npt.NDArray[Any]]) -> SignalBlock:
         late=column("late", np.uint32) if "late" in arrays else None,
         histograms=_unflatten(arrays) if "h_row" in arrays else {},
         entities=tuple(entities.entity_of(parts) for parts in known),
+        late_us=column("late_us", np.int64) if "late_us" in arrays else None,
     )
     _check(block)
     return block
@@ -96,6 +99,8 @@ def _check(block: SignalBlock) -> None:
     if shapes != {(block.rows,)}:
         raise ValueError(f"columns of shapes {sorted(shapes)}")
     late = block.late if block.late is not None else np.empty(0, np.uint32)
+    if block.late_us is not None and block.late_us.shape != late.shape:
+        raise ValueError(f"late_us of shape {block.late_us.shape} for {late.size} late rows")
     for name, index, size in (("signal", block.signal, block.ids.size), ("late", late, block.rows)):
         if index.size and int(index.max()) >= size:
             raise ValueError(f"{name} {int(index.max())} of {size}")

@@ -33,6 +33,7 @@ def body(suppression: Suppression) -> dict[str, Any]:
         "held_by": list(suppression.by),
         "held_until": None if suppression.until_us is None else iso(suppression.until_us),
         "incident": suppression.incident,
+        "why": suppression.why,
         "owner": anomaly.owner,
         "owner_budget": anomaly.owner_budget,
         "owner_budget_used": suppression.used,

@@ -61,7 +61,7 @@ def opens_after(transitions: Sequence[Transition], incident: str, after: float) 
 def still_open(transitions: Sequence[Transition]) -> dict[str, Transition]:
     """The newest transition of each incident that has not resolved."""
     newest = {t.incident: t for t in transitions}
-    return {incident: t for incident, t in newest.items() if t.what != "resolved"}
+    return {incident: t for incident, t in newest.items() if t.what not in ("resolved", "withdrawn")}
 
 
 def within_reach(transitions: Sequence[Transition], onset: float, join_seconds: float) -> bool:

@@ -13,7 +13,7 @@ from os import cpu_count
 from pathlib import Path
 from typing import Any
 
-from pipeline.codecs import anomaly_event
+from pipeline.codecs import anomaly_event, vitals_event
 from pipeline.codecs.events import Events
 from pipeline.evaluation.alert_files import Alert, name_of, read, scenarios
 from pipeline.evaluation.parallel import in_order
@@ -184,7 +184,7 @@ class _Run:
     def _hear(self, output: Output) -> None:
         """What the score chain decided."""
         for record in output.records:
-            if record.topic == "anomalies":
+            if record.topic == "anomalies" and not vitals_event.is_vitals(record.headers):
                 message = _Message(0, 0, record.value or b"", record.key, record.headers)
                 anomaly = anomaly_event.decode(message).anomaly if record.value else None
                 if anomaly is not None:

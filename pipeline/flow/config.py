@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from pipeline.codecs.series_table import Limits
 from pipeline.policies import DetectorPolicy, Policy
+from pipeline.policies.roles import GivenRoles
 from pipeline.records import US, Kind
 
 
@@ -20,12 +21,14 @@ class FlowConfig:
     window_us: int = 10 * US
     window_us_by_kind: dict[Kind, int] = field(default_factory=dict)
     lateness_us: int = 5 * US
+    correction_us: int = 600 * US  # an anomaly that is over may turn out wrong for so long; 0: none does
     max_future_us: int = 300 * US
     max_past_us: int = 86_400 * US
     scope_attributes: tuple[str, ...] = ("deployment.environment.name", "k8s.cluster.name")
     limits: Limits = field(default_factory=Limits)
     policy: DetectorPolicy = field(default_factory=DetectorPolicy)
     policies: tuple[Policy, ...] = ()
+    roles: GivenRoles = field(default_factory=GivenRoles)
     #: Input partitions of spans and of log lines, which feed ``calm.spans`` and ``calm.logs``, and how many these have.
     span_sources: tuple[str, ...] = ()
     line_sources: tuple[str, ...] = ()
@@ -40,6 +43,7 @@ class FlowConfig:
     trace_wait_us: int = 10 * US  # event time until a trace is taken as whole
     join_us: int = 60 * US
     resolve_us: int = 30 * US
+    habits: bool = True  # incidents that usually pass, or are frequent or regular, are held back until they are worse
     reopen_us: int = 900 * US  # after its end an incident comes back with its signals for so long
 
     def window_of(self, kind: Kind) -> int:

@@ -64,6 +64,10 @@ class Distributions:
             known = self._derived[row, suffix] = self._known.derived(row, suffix)
         return known
 
+    def made_of(self, row: int) -> list[int]:
+        """The rows of the signals that are derived from a histogram's."""
+        return [made for (base, _), made in self._derived.items() if base == row] if row in self._seen else []
+
     def change(self, before: PolicyTable, now: PolicyTable, at_us: int) -> list[Anomaly]:
         """Other policies are in force from now on: shares above what is no longer the threshold begin anew, and their
         episodes end."""

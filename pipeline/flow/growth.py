@@ -87,8 +87,9 @@ def _divided(
         return state, block_parts.of_lines(lambda entity: owner.owns(entity.scope, entity.workload))
     if isinstance(inner, SpanJoinChain):
         return state, block_parts.of_spans(partition, division.after)
-    return state, _nothing_waits
+    return state, _whole
 
 
-def _nothing_waits(message: Message) -> CarriedMessage | None:
-    return None  # its state has what waits
+def _whole(message: Message) -> CarriedMessage:
+    """As it is: a part passes over what is of others' scopes, but not over how far its source is."""
+    return CarriedMessage(message.offset, message.timestamp, message.key, message.value, tuple(message.headers))

@@ -19,12 +19,16 @@ MOST_MEMBERS, MOST_TOLD = 200, 5
 
 def candidates(members: Iterable[Member], edges: Iterable[Edge], onset_us: int) -> tuple[Candidate, ...]:
     """The likeliest first, at most MOST_TOLD. ``edges`` are those between the members' workloads."""
+    return tuple(residual.rank(vitals_of(members), edges, onset_us=onset_us)[:MOST_TOLD])
+
+
+def vitals_of(members: Iterable[Member]) -> list[Vitals]:
+    """One row for each workload, from the most unlikely members."""
     worst = sorted((member.anomaly for member in members), key=lambda each: (-each.surprise, each.id))[:MOST_MEMBERS]
     by_workload: dict[str, list[Anomaly]] = {}
     for anomaly in worst:
         by_workload.setdefault(anomaly.signal.workload, []).append(anomaly)
-    rows = [_vitals(workload, found) for workload, found in sorted(by_workload.items())]
-    return tuple(residual.rank(rows, edges, onset_us=onset_us)[:MOST_TOLD])
+    return [_vitals(workload, found) for workload, found in sorted(by_workload.items())]
 
 
 def _vitals(workload: str, anomalies: Sequence[Anomaly]) -> Vitals:

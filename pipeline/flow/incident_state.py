@@ -9,9 +9,12 @@ from typing import Any
 import msgspec
 
 from pipeline.codecs import anomaly_event
+from pipeline.incidents.course import Course
+from pipeline.incidents.history import History
 from pipeline.incidents.open_incident import Open, Told
 from pipeline.incidents.over import Over
 from pipeline.incidents.rarity import RareAlerts
+from pipeline.incidents.severity import Standing
 from pipeline.records import Member
 
 
@@ -56,6 +59,16 @@ def unpack_rare(value: bytes, owns: Callable[[str], bool] = lambda _: True) -> R
     )
 
 
+def pack_history(history: History, owns: Callable[[str], bool] = lambda _: True) -> bytes:
+    """Incidents that are over, of the scopes that are ours."""
+    return msgspec.msgpack.encode([each for each in history.dump() if owns(each[0])])
+
+
+def unpack_history(value: bytes) -> History:
+    """As ``unpack_open``."""
+    return History(msgspec.msgpack.decode(value))
+
+
 def _form(incident: Open) -> dict[str, Any]:
     return {
         "id": incident.id,
@@ -70,10 +83,13 @@ def _form(incident: Open) -> dict[str, Any]:
         "told": [incident.told.severity, incident.told.places],
         "cluster": incident.cluster,
         "unknown": sorted(incident.unknown),
+        "standing": [incident.standing.severity, incident.standing.reasons],
+        "course": incident.course.dump(),
     }
 
 
 def _made(form: dict[str, Any]) -> Open:
+    severity, reasons = form["standing"]
     members = [Member(anomaly_event.unpack(anomaly), joined_by) for anomaly, joined_by in form["members"]]
     return Open(
         form["id"],
@@ -88,4 +104,6 @@ def _made(form: dict[str, Any]) -> Open:
         Told(*form["told"]),
         form["cluster"],
         set(form["unknown"]),
+        Course.load(form["course"]),
+        Standing(severity, tuple(reasons)),
     )

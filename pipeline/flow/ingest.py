@@ -153,7 +153,9 @@ class IngestChain(InputChain):
             return
         self._unused.use(series)
         time_us, message = columns.time_us[rows], columns.message[rows]
-        late = self._lateness(self._claim[rows], message, time_us, self._window_us[series], out)
+        before = self._progress_before(self._claim[rows], message)
+        late = self._came_late(before, time_us, self._window_us[series], out)
+        late_us = np.where(late, before, NO_TIME)
         start_us = columns.start_us[rows] if columns.start_us is not None else np.zeros(series.size, np.int64)
         self._has_start = self._has_start or columns.start_us is not None
         factor, value = self._factor[series], columns.value[rows]
@@ -164,7 +166,7 @@ class IngestChain(InputChain):
                 factor[i - rows.start] = 1.0  # its value is a count
         if (factor != 1.0).any():
             value = value * factor
-        self._held.append((series, time_us, value, start_us, offsets[message], late))
+        self._held.append((series, time_us, value, start_us, offsets[message], late_us))
         self._rows += series.size
         self._bytes += _ROW_BYTES * series.size
         out.count("points", "", int(series.size))
@@ -205,8 +207,9 @@ class IngestChain(InputChain):
     def _block(self, columns: list[Array], rows: Array, entities: tuple[Entity, ...]) -> SignalBlock:
         if not rows.size:
             none = np.empty(0, np.int64)
-            columns = [none, none, np.empty(0), none, none, np.empty(0, np.bool_)]
-        series, time_us, value, start_us, offset, late = columns
+            columns = [none, none, np.empty(0), none, none, none]
+        series, time_us, value, start_us, offset, late_us = columns
+        late = np.flatnonzero(late_us != NO_TIME)
         distinct, local = self._compact(series)
         new = distinct[~self._described[distinct]]
         self._described[new] = True
@@ -226,9 +229,10 @@ class IngestChain(InputChain):
             value=value,
             offset=offset,
             start_us=start_us if self._has_start else None,
-            late=np.flatnonzero(late).astype(np.uint32) if late.any() else None,
+            late=late.astype(np.uint32) if late.size else None,
             histograms=histograms,
             entities=entities,
+            late_us=late_us[late] if late.size else None,
         )
 
     def _compact(self, series: Array) -> tuple[Array, Array]:
@@ -257,7 +261,8 @@ def _parts(block: SignalBlock, told_us: int) -> list[SignalBlock]:
     if not parts:
         return [block]
     rows = {name: getattr(block, name)[:0] for name in ("ids", "signal", "time_us", "value", "offset")}
-    nothing: dict[str, Any] = {"late": None, "start_us": None, "histograms": {}, "entities": (), **rows}
+    nothing: dict[str, Any] = {"start_us": None, "histograms": {}, "entities": (), "late": None, "late_us": None}
+    nothing |= rows
     before = replace(block, end=block.start, progress_us=told_us, idle=False, **nothing)
     return [*(replace(before, described=part) for part in parts), replace(block, described=block.described[first:])]
 

@@ -64,7 +64,10 @@ class InputChain:
 
     def _lateness(self, claim: Array, message: Array, time_us: Array, window_us: Array | int, out: Output) -> Array:
         """Which rows of some whole messages came after their window, of bool; moves the chain's progress on."""
-        before = self._progress_before(claim, message)
+        return self._came_late(self._progress_before(claim, message), time_us, window_us, out)
+
+    def _came_late(self, before: Array, time_us: Array, window_us: Array | int, out: Output) -> Array:
+        """The same; ``before``: the chain's progress before the message of each row."""
         late: Array = window_end(time_us, window_us) + self._config.lateness_us <= before
         out.count("notice", "out_of_order", int(((time_us < before) & ~late).sum()))
         return late

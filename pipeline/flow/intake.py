@@ -19,8 +19,8 @@ Array = npt.NDArray[Any]
 _NOTHING: Mapping[str, Array] = {}
 
 
-class Block(Protocol):
-    """What all blocks have that one role writes for the next."""
+class Numbered(Protocol):
+    """What a source wrote, and how far it says that it is."""
 
     @property
     def source(self) -> str: ...
@@ -32,6 +32,11 @@ class Block(Protocol):
     def progress_us(self) -> int: ...
     @property
     def idle(self) -> bool: ...
+
+
+class Block(Numbered, Protocol):
+    """What all blocks have that one role writes for the next."""
+
     @property
     def offset(self) -> npt.NDArray[np.int64]: ...
     @property
@@ -83,11 +88,19 @@ class Intake:
     def _end_of(self, time_us: int) -> int:
         return (time_us // self._rest_us + 1) * self._rest_us
 
-    def accepts(self, block: Block, out: Output) -> bool:
+    def accepts(self, block: Numbered, out: Output) -> bool:
         """False, and counted, when a block would leave a gap."""
         if self._progress.accepts(block.source, block.start):
             return True
         out.count("notice", "gap")
+        return False
+
+    def is_first(self, what: Numbered, out: Output) -> bool:
+        """False, and counted, when what has one number was taken before."""
+        applied = self._progress.applied(what.source)
+        if applied is None or what.start >= applied:
+            return True
+        out.count("notice", "sent_again")
         return False
 
     def fresh(self, block: Block, ends: Array, out: Output, refused: Mapping[str, Array] = _NOTHING) -> Array:
@@ -113,8 +126,17 @@ class Intake:
         found.append(("late_after_idle", ends <= self.watermark_us))
         return found
 
-    def took(self, block: Block, held_us: int) -> None:
-        """A block is taken in; ``held_us`` is the greatest window end of its rows that wait."""
+    def is_new(self, block: Block) -> Array:
+        """Which rows of a block were not applied before, (rows,) of bool."""
+        applied = self._progress.applied(block.source)
+        return np.ones(block.offset.size, np.bool_) if applied is None else block.offset >= applied
+
+    def is_behind(self, source: str) -> bool:
+        """Was a source idle, so that windows were closed without it?"""
+        return self._progress.is_behind(source)
+
+    def took(self, block: Numbered, held_us: int) -> None:
+        """A block is taken in; ``held_us`` is the greatest window end of its rows that wait (NO_TIME: none)."""
         self._progress.advance(block.source, block.end, block.progress_us, idle=block.idle)
         if self._rest_us and self.idle and (reached_us := self._progress.reached_us) > NO_TIME:
             self._progress.complete(self._end_of(reached_us))

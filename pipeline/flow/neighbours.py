@@ -8,10 +8,14 @@ edges are not taken; what nobody called for REMEMBERED_US is forgotten.
 from collections.abc import Collection, Iterable
 
 from pipeline.flow import incident_causes
+from pipeline.incidents.evidence import name_of
 from pipeline.records import NO_TIME, Candidate, Edge, EdgeKind, Member
 from pipeline.topology.service_graph import REMEMBERED_US
 
 MOST_EDGES = 50_000
+
+#: Kinds of those that are called by a name of their own.
+_NO_SERVICES = ("service:", "database:", "queue:")
 
 #: Scope, client, server.
 _Key = tuple[str, str, str]
@@ -49,6 +53,24 @@ class Neighbours:
         """Workloads that it calls or is called by, sorted; nothing where it is not known."""
         others = self._around.get((scope, workload), ())
         return sorted(name for name in others if self._counts(scope, workload, name))
+
+    def names(self, scope: str) -> dict[str, str]:
+        """Workloads by the name that people give them, where that is clear; who was called by no more than a name, for
+        it did not answer, is none of them, nor is a store or a queue."""
+        found: dict[str, set[str]] = {}
+        for known_scope, workload in self._around:
+            if known_scope == scope and not workload.startswith(_NO_SERVICES):
+                found.setdefault(name_of(workload), set()).add(workload)
+        return {name: workloads.pop() for name, workloads in found.items() if len(workloads) == 1}
+
+    def calls_somebody(self, scope: str, workload: str) -> bool:
+        """Does it send spans of calls, and so tell of itself?"""
+        return any((scope, workload, other) in self._called for other in self._around.get((scope, workload), ()))
+
+    def callers(self, scope: str, workload: str) -> list[str] | None:
+        """Workloads that call it, sorted; None where it is not known."""
+        known = [name for name in self._around.get((scope, workload), ()) if self._counts(scope, workload, name)]
+        return sorted(name for name in known if self._settled((scope, name, workload))) if known else None
 
     def of(self, scope: str, members: Collection[Member], onset_us: int) -> tuple[Candidate, ...]:
         """Where an incident with these members starts."""
@@ -90,5 +112,8 @@ class Neighbours:
         self._around.setdefault((scope, server), {})[client] = None
 
     def _counts(self, scope: str, one: str, other: str) -> bool:
-        firsts = (self._called.get(key) for key in ((scope, one, other), (scope, other, one)))
-        return any(first is not None and first[0] + self._settle_us <= self._now_us for first in firsts)
+        return self._settled((scope, one, other)) or self._settled((scope, other, one))
+
+    def _settled(self, key: _Key) -> bool:
+        times = self._called.get(key)
+        return times is not None and times[0] + self._settle_us <= self._now_us

@@ -3,7 +3,7 @@
 Guarantee: a record that says nothing of a source and its number is passed over.
 """
 
-from pipeline.codecs import anomaly_event, columns, happening_event, signal_block
+from pipeline.codecs import anomaly_event, columns, happening_event, signal_block, vitals_event
 from pipeline.records import Message
 
 
@@ -16,7 +16,10 @@ def written(topic: str, message: Message) -> tuple[str, int] | None:
         if happening_event.is_happening(message.headers):
             happened = happening_event.decode(message)
             return happened.source, happened.end
+        if vitals_event.is_vitals(message.headers):
+            shown = vitals_event.decode(message)
+            return shown.source, shown.end
         arrival = anomaly_event.decode(message)
         return arrival.source, arrival.end
-    except (columns.DamagedFrame, happening_event.BadHappening, anomaly_event.BadEvent):
+    except (columns.DamagedFrame, happening_event.BadHappening, vitals_event.BadVitals, anomaly_event.BadEvent):
         return None

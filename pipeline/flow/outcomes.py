@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from detectors import felt
 from pipeline.incidents.evidence import name_of
 
 Body = Mapping[str, Any]
@@ -33,7 +34,7 @@ def anomaly_at(anomalies: ById, start: str, end: str, *, opens: bool, waits: boo
     for events in anomalies.values():
         first, last = events[0], events[-1]
         decided = first["decided_time"] if first["transition"] == "opened" else ""
-        goes_on = last["transition"] != "ended" or last["decided_time"] >= end
+        goes_on = last["transition"] not in ("ended", "withdrawn") or last["decided_time"] >= end
         if opens and decided == end:
             return events
         if waits and decided > end and first["onset_time"] <= start:
@@ -69,6 +70,7 @@ def _transition(event: Body, first: Body) -> Told:
         "updated": f"anomaly {event['id']} got much worse: {peak}: {event['why']}",
         "ended": f"anomaly {event['id']} ended after {count(event['unlikely_windows'], 'unlikely window')}, the last "
         f"until {moment(event['last_seen_time'])}: {event['why']}",
+        "withdrawn": f"anomaly {event['id']} was wrong and is withdrawn: {event['why']}",
     }.get(str(event["transition"]), "")
     judged = f"; policy {event['policy']['version']}" if event is first else ""
     return Told(event["decided_time"], f"anomaly_{event['transition']}", words + judged, revision=event["revision"])
@@ -92,12 +94,27 @@ def suppression_words(event: Body) -> str:
         why += ")" if rate is None else f"; of those that start incidents at most a share of {rate:g} may be false)"
     elif event["reason"] == "light_weight":
         why = "the alerts that came with it weigh too little together: it takes two types that seldom come"
+    elif event["reason"] == "not_felt":
+        workload = event["signal"]["workload"]
+        why = (
+            f"callers of {workload} feel nothing: its requests take as long, and fail as often, as is usual. It would "
+            f"have started one had requests of {workload} taken {felt.LEAST_SLOWER:.0%} (and "
+            f"{1000 * felt.LEAST_SECONDS:g} ms) longer, or {felt.LEAST_FAILED:.0%} more of them failed, for some "
+            "windows; had data stopped coming, or something been nearly full for the first time; or were it a business "
+            "signal. It joins what is open near it"
+        )
     elif event["reason"] == "put_aside":
         why = "it belongs to alerts whose incident somebody has resolved"
     elif event["reason"] in ("silence", "maintenance"):
         until = moment(event["held_until"] or "")
         held = ", ".join(event["held_by"])
-        return f"held back ({event['reason']}): {held} until {until}; what goes on then is told then"
+        known = f" as {event['incident']}" if event.get("incident") else ""
+        return f"held back ({event['reason']}): {held} until {until}; what goes on then is told then{known}"
+    elif event["reason"] in ("transient", "frequent", "periodic"):
+        told = f"it is told as {event['incident']} if it gets worse or goes on until"
+        return f"held back ({event['reason']}): {event['why']}; {told} {moment(event['held_until'] or '')}"
+    elif event["reason"] == "flapping":
+        return f"not told at once (flapping): it is in incident {event['incident']}: {event['why']}"
     elif event["reason"] == "no_news":
         return f"not told at once (no_news): it is in incident {event['incident']}, which was told of the like before"
     else:
@@ -131,7 +148,7 @@ def _nothing_written(events: Sequence[Body], incidents: ById) -> Told:
         for told in incidents.values()
         if told[-1]["scope"] == scope
         and told[0]["detected_time"] <= events[-1]["decided_time"]
-        and (told[-1]["state"] not in ("resolved", "merged") or decided <= told[-1]["updated_time"])
+        and (told[-1]["state"] not in ("resolved", "merged", "withdrawn") or decided <= told[-1]["updated_time"])
         and told[-1]["member_count"] > len(told[-1]["members"])
     ]
     if large:
@@ -155,7 +172,8 @@ def life_of_incident(events: Sequence[Body]) -> list[Told]:
     told: list[Told] = []
     known: dict[str, Body] = {}
     for event in events:
-        words = _resolved(event) if event["transition"] == "resolved" else "; ".join(_said(event, known))
+        end = {"resolved": _resolved, "withdrawn": _withdrawn}.get(str(event["transition"]))
+        words = "; ".join(_said(event, known)) if end is None else end(event)
         known = {member["anomaly_id"]: member for member in event["members"]} | {"": event}
         told.append(
             Told(event["updated_time"], str(event["transition"]), words, str(event["id"]), int(event["revision"]))
@@ -167,14 +185,20 @@ def _said(event: Body, known: Mapping[str, Body]) -> Iterator[str]:
     """Of a transition that is no end: who ordered it, what it is, and what is new."""
     if event["by"] is not None:
         yield f"by {event['by']}" + (f": {event['comment']}" if event["comment"] else "")
+    elif event["transition"] == "updated" and event["comment"]:
+        yield event["comment"]
     if event["merged_into"] is not None:
         yield f"its members go on in {event['merged_into']}"
     if event["split_from"] is not None and event["revision"] == 1:
         yield f"split from {event['split_from']}"
     if event["transition"] == "suppressed":
         yield "all its members that go on are held back by silences or maintenance windows"
+    if event.get("flapping") and not known.get("", {}).get("flapping"):
+        yield "it comes and goes: from now on it stays open until it was quiet for twice as long as it rested"
+    if event["revision"] == 1 and event.get("suppressed_counts"):
+        yield f"held back until then: {counts_words(event['suppressed_counts'])}"
     news = list(_news(event, known))
-    if event["transition"] == "updated" and not news and event["by"] is None:
+    if event["transition"] == "updated" and not news and event["by"] is None and not event["comment"]:
         news = ["what is known of its members has changed"]
     yield from news
 
@@ -184,6 +208,12 @@ def _resolved(event: Body) -> str:
         return f"by {event['by']}: {event['close_reason']}" + (f" ({event['comment']})" if event["comment"] else "")
     ended = f"{event['close_reason']} ({event['member_count']}), the last one at {moment(event['resolved_time'] or '')}"
     return f"{ended}, and nothing new came until {moment(event['updated_time'])}"
+
+
+def _withdrawn(event: Body) -> str:
+    members = "; ".join(f"{who(member['signal'])}: {member['why']}" for member in event["members"][:3])
+    more = event["member_count"] - min(len(event["members"]), 3)
+    return f"nothing of it is left: {members}" + (f"; and {more} more" if more > 0 else "")
 
 
 def _news(event: Body, known: Mapping[str, Body]) -> Iterator[str]:
@@ -216,6 +246,33 @@ def member_words(member: Body, anomaly: Body | None) -> str:
         f"{who(member['signal'])}: {value(member['observed'], unit)}, expected {value(expected['value'], unit)} "
         f"({value(expected['lower'])} … {value(expected['upper'])}), surprise {member['surprise']:.3g}{needed}; "
         f"{member['why']}; since {moment(member['onset_time'])}, {until}; {member['joined_by']}"
+    )
+
+
+def counts_words(counts: Body) -> str:
+    """By reason, how many anomalies were not told at once."""
+    return ", ".join(f"{count(number, 'anomaly', 'anomalies')} ({reason})" for reason, number in sorted(counts.items()))
+
+
+def past_words(incident: Body) -> Iterator[str]:
+    """What the past says of an incident, and what was not told of it at once; nothing where an event does not say."""
+    if incident.get("flapping"):
+        active = incident["active_count"]
+        yield f"it comes and goes; as of its newest event {f'{active} of it went on' if active else 'nothing went on'}"
+    if incident.get("rarity"):
+        yield f"{incident['rarity']['word']}: {incident['rarity']['why']}"
+    if incident.get("suppressed_counts"):
+        yield f"not told at once: {counts_words(incident['suppressed_counts'])}"
+    for each in incident.get("similar_past", ()):
+        yield f"like {similar_words(each)}"
+
+
+def similar_words(past: Body) -> str:
+    """An incident of the past that was like this one."""
+    cause = f", likely to have started at {past['root_cause']}" if past["root_cause"] else ""
+    return (
+        f"{past['id']}: {past['similarity']:.0%} of the same places, {past['severity']}, from "
+        f"{moment(past['onset_time'])} to {moment(past['resolved_time'])}, {past['close_reason']}{cause}"
     )
 
 
@@ -256,9 +313,9 @@ def unit_of(unit: str) -> str:
     return "" if unit in ("", "1") else f" {unit}"
 
 
-def count(number: float, noun: str) -> str:
-    """``1 window``, ``2 windows``."""
-    return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"
+def count(number: float, noun: str, many: str | None = None) -> str:
+    """``1 window``, ``2 windows``; ``many``: where the plural is not that."""
+    return f"{number:g} {noun if number == 1 else many or f'{noun}s'}"
 
 
 def _time(rfc3339: str) -> datetime:

@@ -28,16 +28,20 @@ from pipeline.codecs import (
     policy_event,
     score_block,
     signal_block,
+    vitals_event,
 )
-from pipeline.flow import known_signals
+from pipeline.flow import correction_state, known_signals
 from pipeline.flow.absences import Absences
 from pipeline.flow.chain import Numbers, damaged, other_version
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
 from pipeline.flow.distributions import Distributions
+from pipeline.flow.felt_signals import measures
 from pipeline.flow.happenings import grown
 from pipeline.flow.intake import Intake
 from pipeline.flow.known_signals import KnownSignals
+from pipeline.flow.late_rows import LateRows
+from pipeline.flow.unusual_workloads import UnusualWorkloads
 from pipeline.policies import LivePolicies, PolicyTable
 from pipeline.records import (
     NO_TIME,
@@ -53,6 +57,7 @@ from pipeline.records import (
     Snapshot,
     window_end,
 )
+from pipeline.scoring.corrections import Corrections
 from pipeline.scoring.scorer import Scorer
 from pipeline.scoring.table import PART_ROWS
 from pipeline.signals import rates
@@ -79,17 +84,19 @@ class ScoreChain:
         self._config = config
         self._policies = LivePolicies(config.policy, config.policies)
         extra = {"signal": known_signals.FIELDS, "rates": rates.FIELDS}
-        self._scorer = Scorer(self._policies.table, extra, known_signals.GIVEN)
+        self._scorer = Scorer(self._policies.table, extra, known_signals.GIVEN, measures)
         self._known = KnownSignals(self._scorer, config)
         self._distributions = Distributions(self._scorer, self._known)
         self._intake = Intake(config.sources, config.lateness_us, punctual=config.join_shards())
         self._pending = Pending(config.most_held_rows)
         self._absences = Absences(self._scorer.table, self._intake)
+        self._late = LateRows(self._scorer, self._intake, self._pending, config, self._distributions.made_of)
         self._workloads = Workloads()
+        self._unusual = UnusualWorkloads(self._scorer, self._workloads.node_of)
         self._sent = [0] * config.anomaly_partitions  # anomalies written, by partition
         self._told = NO_TIME
         self._read = 0  # messages below it are in the state, but for what waits
-        self._version = f"score/7+{self._scorer.detector.version}"
+        self._version = f"score/9+{self._scorer.detector.version}"
 
     # -- in ------------------------------------------------------------------------------------------------------
 
@@ -173,7 +180,8 @@ class ScoreChain:
         rows = Rows(row, block.time_us, block.value, start_us, block.offset, block.source, block.histograms)
         if take.all():
             return self._pending.hold(rows, ends)
-        return self._pending.hold(rows.take(take), ends[take])
+        late_us = self._late.hold(block, row, ends, refused)
+        return max(self._pending.hold(rows.take(take), ends[take]), late_us)
 
     # -- windows -------------------------------------------------------------------------------------------------
 
@@ -185,13 +193,21 @@ class ScoreChain:
         if watermark <= self._intake.closed_us:
             return
         for end_us in self._absences.ends(self._pending.due(watermark), watermark):
+            self._correct(end_us - 1, out)
             self._pass_time(end_us, out)
             self._score(self._pending.close(end_us), out)
+        self._correct(watermark, out)
         self._pass_time(watermark, out)
         self._intake.closed(watermark)
         if self._at_horizon() and self._pending.whole:
             self._pending.clear()
             self._close(out)
+
+    def _correct(self, until_us: int, out: Output) -> None:
+        """Up to this event time points that came late count, each at its time."""
+        for at_us in self._pending.due_late(until_us):
+            self._pass_time(at_us, out)
+            self._emit(self._late.apply(at_us, out), out)
 
     def _pass_time(self, until_us: int, out: Output) -> None:
         """Up to this event time new policies come into force, silent episodes end, and idle signals are forgotten, each
@@ -200,6 +216,7 @@ class ScoreChain:
             self._change(tick_us - 1, out)
             rows, said = self._known.forget_idle(tick_us, self._pending.rows(), out)
             self._distributions.forget(rows)
+            self._late.forget(rows)
             self._emit(said, out)
         self._change(until_us, out)
 
@@ -218,7 +235,7 @@ class ScoreChain:
             self._emit(self._scorer.silence(at), out)
 
     def _score(self, window: ClosedWindow, out: Output) -> None:
-        table = self._scorer.table
+        table, before = self._scorer.table, self._late.before()
         self._known.saw(window.row, window.end_us)
         out.count("notice", "duplicate", window.duplicates)
         kind = table.groups["signal"]["kind"][window.row]
@@ -245,10 +262,12 @@ class ScoreChain:
         self._known.saw(row, window.end_us)
         start_us = window.end_us - np.maximum(table.groups["signal"]["window_us"][row], 1)
         block, anomalies = self._scorer.step(window.end_us, row, start_us, time_us, value, count)
+        self._late.note(points, before, anomalies, out)
         out.count("windows", "", row.size)
         partition = int(self._name.rpartition("/")[2])
         for part in score_block.parts(block):
             out.records.append(Produced("scores", score_block.encode(part), partition=partition))
+        self._tell_unusual(window.end_us, out)
         self._emit(anomalies, out)
 
     def _counts(self, points: rates.SortedPoints, end_us: int) -> list[rates.WindowValues]:
@@ -265,6 +284,7 @@ class ScoreChain:
     # -- out -----------------------------------------------------------------------------------------------------
 
     def _emit(self, anomalies: Sequence[Anomaly], out: Output) -> None:
+        self._late.told(anomalies)
         for anomaly in anomalies:
             partition = scope_partition(anomaly.signal.scope, self._config.anomaly_partitions)
             value, headers = anomaly_event.encode(anomaly, self._name, self._sent[partition])
@@ -272,6 +292,16 @@ class ScoreChain:
             out.count("anomaly", anomaly.transition)
             key = anomaly.signal.scope.encode("utf-8", "replace")
             out.records.append(Produced("anomalies", value, key, partition, headers))
+
+    def _tell_unusual(self, end_us: int, out: Output) -> None:
+        """What workloads show of which something is unusual, for who looks for causes."""
+        found, left_out = self._unusual.rows(end_us)
+        out.count("notice", "unusual_left_out", left_out)
+        for scope, rows in found.items():
+            partition = scope_partition(scope, self._config.anomaly_partitions)
+            value, headers = vitals_event.encode(scope, end_us, rows, self._name, self._sent[partition])
+            self._sent[partition] += 1
+            out.records.append(Produced("anomalies", value, scope.encode("utf-8", "replace"), partition, headers))
 
     def _dead_letter(self, message: Message, detail: str, out: Output, reason: str = "undecodable") -> None:
         topic, _, partition = self._name.rpartition("/")
@@ -291,15 +321,22 @@ class ScoreChain:
         """Close all windows that hold rows, at the end of a finite input."""
         out, due = Output(), self._pending.due(2**62)
         for end_us in self._absences.ends(due, due[-1] if due else NO_TIME):
+            self._correct(end_us - 1, out)
             self._pass_time(end_us, out)
             self._score(self._pending.close(end_us), out)
             self._intake.closed(end_us)
+        self._correct(2**62, out)
         return out
 
     @property
     def scorer(self) -> Scorer:
         """Signals, baselines and episodes of the shard, to look at."""
         return self._scorer
+
+    @property
+    def corrections(self) -> Corrections:
+        """What is kept of anomalies that late points may show to be wrong, to look at."""
+        return self._late.kept
 
     @property
     def policies(self) -> PolicyTable:
@@ -340,6 +377,10 @@ class ScoreChain:
         if self._distributions.any():
             names.append("distributions")
             blocks["distributions"] = self._distributions.dump
+        if len(self._late.kept):
+            names.append("corrections")
+            if full or self._late.kept.changed:
+                blocks["corrections"] = partial(correction_state.pack, self._late.kept)
         return Snapshot(
             self._version,
             offset,
@@ -352,6 +393,7 @@ class ScoreChain:
     def saved(self) -> None:
         self._scorer.table.clean()
         self._scorer.catalogue.changed.clear()
+        self._late.kept.changed = False
 
     def restore(self, snapshot: Snapshot) -> None:
         if snapshot.version != self._version:
@@ -373,6 +415,8 @@ class ScoreChain:
             self._workloads.load(msgspec.msgpack.decode(snapshot.blocks["workloads"]))
             if "distributions" in snapshot.names:
                 self._distributions.load(snapshot.blocks["distributions"])
+            if "corrections" in snapshot.names:
+                correction_state.unpack(snapshot.blocks["corrections"], self._late.kept)
         except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
             raise damaged("score", self._name, repr(error)) from error
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.codecs import columns, signal_block
+from pipeline.flow import correction_state
 from pipeline.records import LaterBlocks, Signal, Snapshot
 from pipeline.scoring.catalogue import VACANT
 from pipeline.scoring.table import PART_ROWS
@@ -48,8 +49,10 @@ def part_of(snapshot: Snapshot, partition: int, partitions: int, *, moved: int |
     if "distributions" in snapshot.names:
         seen = [[rows[row], *rest] for row, *rest in _packed(snapshot, "distributions") if row in rows]
         makers["distributions"] = partial(msgspec.msgpack.encode, seen)
+    if "corrections" in snapshot.names:
+        makers["corrections"] = partial(correction_state.of_rows, snapshot.blocks["corrections"], rows)
     unknown = {name.split("/")[0] for name in snapshot.names} - {"fast", "slow", "pools", "signals", "workloads"}
-    if unknown - {"distributions"}:
+    if unknown - {"distributions", "corrections"}:
         raise ValueError(f"a state of {snapshot.version} has parts that nobody divides: {', '.join(sorted(unknown))}")
     offset, head = _head(snapshot.head, moved)
     return Snapshot(snapshot.version, offset, head, LaterBlocks(makers), tuple(makers), full=True)

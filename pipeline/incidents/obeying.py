@@ -9,6 +9,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, assert_never
 
+from pipeline.incidents.bridging import put_together
 from pipeline.incidents.open_incident import Open
 from pipeline.incidents.telling import Because
 from pipeline.policies.orders import Order
@@ -75,11 +76,7 @@ def _merge(order: Order, incident: Open, grouping: Grouping, now_us: int) -> lis
     if into is None or not into.revision or into.scope != incident.scope:
         return _refuse(grouping)
     because = Because(order.author, order.comment or None, merged_into=into.id)
-    told = [grouping.tell(incident, "merged", now_us, because)]
-    grouping.put_away(incident)
-    into.cluster = into.cluster or incident.cluster
-    why = f"merged from {incident.id} by {order.author}"
-    grouping.receive(into, [Member(member.anomaly, why) for member in incident.members.values()])
+    told = put_together(grouping, incident, into, f"merged from {incident.id} by {order.author}", because, now_us)
     return [*told, grouping.tell(into, "updated", now_us, _because(order))]
 
 
@@ -91,6 +88,7 @@ def _split(order: Order, incident: Open, grouping: Grouping, now_us: int) -> lis
     grouping.set_deadline(incident)
     why = f"split from {incident.id} by {order.author}"
     part = Open(_part_id(incident, order), incident.scope, now_us, came_from=incident.id)
+    part.course.seen_us = incident.course.seen_us
     grouping.take_up(part)
     part.shown = True
     grouping.receive(part, [Member(member.anomaly, why) for member in gone])

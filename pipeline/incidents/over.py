@@ -62,6 +62,13 @@ class Past:
             return None
         return self.take(max(found, key=lambda each: (each.at_us, each.incident.id)).incident.id)
 
+    def having(self, anomaly_id: str, now_us: int) -> Open | None:
+        """What may still come back and has this member; None as well where not all members are known."""
+        for each in self:
+            if anomaly_id in each.incident.members and now_us <= each.at_us + self._reopen_us:
+                return each.incident if len(each.incident.members) < MOST_MEMBERS else None
+        return None
+
     def settle(self, anomaly_ids: Iterable[str]) -> None:
         """These go on, and are nothing to tell any more."""
         self._settled |= dict.fromkeys(anomaly_ids)

@@ -1,13 +1,16 @@
 """An open incident as a transition that people read: title, severity, members, and what happened around it.
 
-Guarantee: what is told depends on the incident and the evidence alone; numbers in the title are of its worst member.
+Guarantee: what is told depends on the incident and the evidence alone.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from pipeline.incidents.evidence import Evidence
-from pipeline.incidents.open_incident import Open, worst_first
-from pipeline.records import Anomaly, Candidate, Incident
+from pipeline.incidents.impact import NOBODY_SUFFERS, Suffering
+from pipeline.incidents.open_incident import Open, since_us, worst_first
+from pipeline.incidents.sentence import Story, title
+from pipeline.records import Candidate, Incident, Member
 
 #: Members and entities written out in an event; all are counted.
 MEMBERS_SHOWN = 50
@@ -34,15 +37,21 @@ def tell(
     now_us: int,
     because: Because = NOBODY,
     causes: tuple[Candidate, ...] = (),
+    suffering: Suffering = NOBODY_SUFFERS,
+    bout: Collection[Member] | None = None,
 ) -> Incident:
-    """The next revision of an incident."""
+    """The next revision of an incident. ``bout``: the members that it is about now (None: all)."""
     incident.tell()
     members = sorted(incident.members.values(), key=lambda member: worst_first(member.anomaly))
     ends = [m.anomaly.end_us for m in members if m.anomaly.end_us is not None]
     worst = members[0].anomaly
-    over = transition in ("resolved", "merged")
+    over = transition in ("resolved", "merged", "withdrawn")
     likely = [cause.entity for cause in causes]
-    found = evidence.near(incident.scope, incident.workloads, incident.onset_us, now_us, likely)
+    about = sorted(incident.members.values() if bout is None else bout, key=lambda member: worst_first(member.anomaly))
+    since, onset_us = since_us(about), min(member.anomaly.onset_us for member in about)
+    found = evidence.near(incident.scope, since, onset_us, now_us, likely)
+    told = [member.anomaly for member in about]
+    story = Story(onset_us, told, len(since), suffering.impacted, causes, found.changes)
     return Incident(
         id=incident.id,
         revision=incident.revision,
@@ -50,7 +59,8 @@ def tell(
         state=_state(incident, transition),
         scope=incident.scope,
         severity=incident.severity,
-        title=title(worst, len(members)),
+        severity_reasons=incident.standing.reasons,
+        title=title(story, suffering.roles, withdrawn=transition == "withdrawn"),
         step_us=now_us,
         onset_us=incident.onset_us,
         detected_us=incident.detected_us,
@@ -65,6 +75,8 @@ def tell(
         changes=found.changes,
         events=found.events,
         causes=causes,
+        impacted=suffering.impacted,
+        burn_rate=suffering.burn_rate,
         acknowledged_by=incident.acknowledged_by,
         by=because.by,
         comment=because.comment,
@@ -74,14 +86,6 @@ def tell(
 
 
 def _state(incident: Open, transition: str) -> str:
-    if transition in ("resolved", "merged", "suppressed"):
+    if transition in ("resolved", "merged", "withdrawn", "suppressed"):
         return transition
     return "acknowledged" if incident.acknowledged_by is not None else "open"
-
-
-def title(worst: Anomaly, members: int) -> str:
-    """One true sentence."""
-    signal = worst.signal
-    unit = "" if signal.unit in ("", "1") else f" {signal.unit}"
-    more = f", and {members - 1} more signal{'s' if members > 2 else ''}" if members > 1 else ""
-    return f"{signal.label()} of {signal.entity} was {worst.value:.4g}{unit}, expected {worst.expected:.4g}{unit}{more}"

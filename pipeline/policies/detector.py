@@ -28,6 +28,7 @@ PART_NAMES = (
     "silence",
     "together",
     "rarity",
+    "felt",
 )
 
 
@@ -51,7 +52,8 @@ class DetectorPolicy:
     below ``hard_lower`` or above ``hard_upper`` is an anomaly at once, whatever the history. ``season`` is a hint,
     ``parts_off`` names parts of the detector that are not asked (see PART_NAMES). ``false_discovery_rate`` is the
     share of false ones among the anomalies of one step that may start incidents; None leaves that filter out.
-    ``above``, for a histogram, is the value in its own unit of which the share above it is a signal too.
+    ``above``, for a histogram, is the value in its own unit of which the share above it is a signal too. ``slo`` is
+    what is promised, in percent, of a signal that tells which share fails: it makes incidents severe.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -72,6 +74,7 @@ class DetectorPolicy:
     close_windows: int = 3
     false_discovery_rate: float | None = None
     above: float | None = None
+    slo: float | None = None
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
@@ -163,6 +166,12 @@ def _share_or_none(key: str, value: Any) -> float | None:
     return None if value is None else float(value)
 
 
+def _promise_or_none(key: str, value: Any) -> float | None:
+    if value is not None and not (_is_number(value) and 50 <= value < 100):
+        raise PolicyError(key, f"is {value!r}; it must be percent, from 50 to below 100, for instance 99.9, or null")
+    return None if value is None else float(value)
+
+
 def _whole(key: str, value: Any, least: int, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise PolicyError(key, f"is {value!r}; it must be a whole number from {least} to {most}")
@@ -207,6 +216,7 @@ _CHECKS: Mapping[str, Any] = {
     "close_windows": lambda key, value: _whole(key, value, 1, 255),
     "false_discovery_rate": _share_or_none,
     "above": _number_or_none,
+    "slo": _promise_or_none,
 }
 
 #: Key → its default.

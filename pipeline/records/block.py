@@ -19,8 +19,9 @@ class SignalBlock:
     ``end``. ``idle`` says that the source was read to its end and stayed silent. A block without rows only carries
     progress. Shapes: ``ids`` (signals,) uint64; (rows,): ``signal`` (index into ids), ``time_us``, ``value``,
     ``offset`` (of the message), ``start_us`` (or None); ``late`` lists rows that came after their window
-    by their own source's progress. ``described`` names signals not announced to this partition before,
-    ``entities`` who they are of, with versions and places.
+    by their own source's progress, and ``late_us`` how far that was before the message of each.
+    ``described`` names signals not announced to this partition before, ``entities`` who they are of, with
+    versions and places.
     """
 
     source: str
@@ -38,6 +39,7 @@ class SignalBlock:
     late: npt.NDArray[np.uint32] | None = None
     histograms: dict[int, HistogramPoint] = field(default_factory=dict)
     entities: tuple[Entity, ...] = ()
+    late_us: npt.NDArray[np.int64] | None = None
 
     @property
     def rows(self) -> int:

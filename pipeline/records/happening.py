@@ -58,12 +58,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """An event or a change, and to whom, in the words of signals."""
+    """An event or a change, and to whom, in the words of signals. ``score`` (0 … 1) and ``why`` say how likely it has
+    to do with an incident, where somebody has judged that."""
 
     what: Event | Change
     scope: str
     workload: str
     instance: str = ""
+    score: float = 0.0
+    why: str = ""
 
     @property
     def time_us(self) -> int:

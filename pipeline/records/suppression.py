@@ -12,7 +12,9 @@ class Suppression:
     ``step_us`` is the event time of the decision. For ``owner_budget``: how many incidents a week the anomaly's
     ``owner_budget`` allows, and ``used``, how many of them were spent then; None for other reasons. For ``silence`` and
     ``maintenance``: ``by`` which (``silence/<id>``, sorted), and until when as far as is known now; what goes on then
-    is told then. For ``no_news``: it is in ``incident``, and says nothing that was not told of it.
+    is told then, as ``incident``. For ``no_news`` and ``flapping``: it is in ``incident``, and says nothing that was
+    not told of it. For ``transient``, ``frequent`` and ``periodic``: it is in ``incident``, which is told if it gets
+    worse or lasts until ``until_us``. ``why``: what the past says, in words.
     """
 
     anomaly: Anomaly
@@ -22,3 +24,4 @@ class Suppression:
     by: tuple[str, ...] = ()
     until_us: int | None = None
     incident: str | None = None
+    why: str | None = None

@@ -45,7 +45,9 @@ class AnomaliesFile:
         self._lines = OrderedLines(out)
 
     def take(self, record: Produced) -> None:
-        """Hold one transition; records that only carry progress are passed over."""
+        """Hold one transition; what is none is passed over."""
+        if dict(record.headers).get("calm_type") != b"anomaly":
+            return
         anomaly = anomaly_event.decode(handed_over(record, 0)).anomaly
         if anomaly is not None:
             line = (record.value or b"").decode() + "\n"

@@ -5,6 +5,7 @@ else follows from the state of its row.
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,8 +40,10 @@ def describe(
     groups: Mapping[str, dict[str, Array]],
     judge: Judge,
     ending: str = "",
+    felt: bool | None = None,
 ) -> Anomaly:
-    """One transition of the episode of a row; ``ending`` is why it ended, where that needs saying."""
+    """One transition of the episode of a row; ``ending`` is why it ended, where that needs saying, ``felt`` whether
+    callers of the workload feel something."""
     state = groups["episodes"]
     onset, last = int(state["onset_us"][row]), int(state["last_us"][row])
     return Anomaly(
@@ -67,7 +70,15 @@ def describe(
         discovered=not int(state["why"][row]) & UNDISCOVERED,
         threshold=judge.threshold,
         false_discovery_rate=resolved.policy.false_discovery_rate,
+        excess=_excess(float(state["excess"][row])),
+        slo=resolved.policy.slo,
+        silent=bool(state["silent"][row]),
+        felt=True if int(state["why"][row]) & reasons.FELT else felt,
     )
+
+
+def _excess(sum_over_time: float) -> float | None:
+    return sum_over_time if math.isfinite(sum_over_time) else None
 
 
 def _why(row: int, groups: Mapping[str, dict[str, Array]], ending: str) -> str:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.records import US
+
 Array = npt.NDArray[Any]
 
 FIELDS: Mapping[str, npt.DTypeLike] = {
@@ -39,6 +41,7 @@ FIELDS: Mapping[str, npt.DTypeLike] = {
     "peak_expected": np.float64,
     "peak_lower": np.float64,
     "peak_upper": np.float64,
+    "excess": np.float64,  # sum of (value − expected) · seconds over the windows since the onset
 }
 
 #: An open episode whose signal sends nothing for this many of its usual intervals ends.
@@ -142,6 +145,7 @@ def step(state: dict[str, Array], window: Window, end_us: int, rules: Rules) -> 
     first = fresh & (np.bitwise_count(recent) == 1)
     _forget_peak(state, row[first], window.start_us[first])
     _remember_peak(state, window, unlikely & (was_open | may_open))
+    _sum_up(state, window, end_us, was_open | (recent != 0))
     state["last_us"][row[unlikely]] = end_us
     state["unlikely"][row[unlikely]] += 1
     opens = fresh & (np.bitwise_count(recent) >= rules.open_windows)
@@ -163,6 +167,7 @@ def begin_silence(state: dict[str, Array], row: Array, surprise: Array, silence:
     opens = ~state["open"][row]
     row, surprise = row[opens], surprise[opens]
     state["open"][row] = state["silent"][row] = True
+    state["excess"][row] = np.nan
     state["onset_us"][row] = state["last_us"][row] = state["peak_us"][row] = state["seen_us"][row]
     state["peak"][row], state["unlikely"][row], state["why"][row] = surprise, silence[opens], 0
     for name, value in (("value", silence), ("expected", usual), ("lower", usual), ("upper", usual)):
@@ -186,6 +191,25 @@ def end(state: dict[str, Array], row: Array) -> Changes:
     state["open"][ends] = False
     state["recent"][ends] = 0
     return _told(state, ends[:0], ends[:0], ends)
+
+
+def withdraw(state: dict[str, Array], row: int, anomaly_onset_us: int) -> bool:
+    """The episode of a row turns out not to have been one: it ends if it goes on, and keeps no other one from opening.
+    False where the row's newest episode is another one."""
+    if state["onset_us"][row] != anomaly_onset_us or not state["revision"][row]:
+        return False
+    state["open"][row] = False
+    state["recent"][row] = state["rested"][row] = 0
+    state["fatigue"][row] = max(float(state["fatigue"][row]) - 1.0, 0.0)
+    state["revision"][row] += 1
+    return True
+
+
+def as_usual(state: dict[str, Array], row: int, number: int) -> None:
+    """The ``number``-th window of a row turns out not to have been unlikely: it counts no more towards an episode."""
+    ago = int(state["windows"][row]) - number
+    if 0 <= ago < 8:
+        state["recent"][row] &= np.uint8(0xFF ^ (1 << ago))
 
 
 def silent(state: dict[str, Array], now_us: int) -> Array:
@@ -256,6 +280,13 @@ def _forget_peak(state: dict[str, Array], rows: Array, onset_us: Array) -> None:
     state["peak"][rows] = 0.0
     state["unlikely"][rows] = 0
     state["silent"][rows] = False
+    state["excess"][rows] = 0.0
+
+
+def _sum_up(state: dict[str, Array], window: Window, end_us: int, during: Array) -> None:
+    """Add what windows of an episode, or of the run that may become one, were off."""
+    off = (window.value - window.expected) * ((end_us - window.start_us) / US)
+    state["excess"][window.row[during]] += off[during]
 
 
 def _remember_peak(state: dict[str, Array], window: Window, unlikely: Array) -> None:

@@ -16,6 +16,7 @@ _FIRST, _SECOND, _KIND = 0, 3, 0b111
 RESIDUAL, SEASON, RECORD, STILLNESS, DRIFT, SHAPE, LONG_SHAPE = range(1, 8)
 OUT_OF_RANGE, TOGETHER = 1 << 6, 1 << 7
 RARE, FIRST = 1 << 9, 1 << 10  # 1 << 8 is taken by episodes that are no discoveries
+FELT = 1 << 11
 _TELLING = 1.0  # evidence worth a word
 
 
@@ -35,12 +36,19 @@ def of_movement(why: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
     return (why & _KIND) >= STILLNESS
 
 
+def of_value(why: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
+    """Is the strongest reason the value that the signal has?"""
+    return (why & _KIND) <= RECORD
+
+
 def words(why: int, value: float, expected: float, peak_us: int, least: float, most: float) -> str:
     """The reasons as a sentence without a full stop. ``least`` and ``most``: what was ever seen of the signal."""
     side = "higher" if value > expected else "lower"
     if why & TOGETHER:
         return "the signals of this entity together are far from how they usually are"
     said = ["outside the range that it must keep"] if why & OUT_OF_RANGE else []
+    if why & FELT:
+        said.append("far beyond what it usually is, and not for one window only")
     for shift in (_FIRST, _SECOND):
         kind = (why >> shift) & _KIND
         if kind:

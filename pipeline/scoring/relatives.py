@@ -1,4 +1,5 @@
-"""Who a signal belongs with: rows to inherit a baseline from, and the entity whose signals are judged together.
+"""Who a signal belongs with: rows to inherit a baseline from, the entity whose signals are judged together, and all
+of its workload.
 
 Guarantee: depends on the signals and the order in which they are added alone. *Siblings* are the same metric, with the
 same attributes, of other instances of the same workload. *Strangers* are the same metric with the same unit, kind and
@@ -44,6 +45,7 @@ class Relatives:
         self._siblings: dict[tuple[Any, ...], array[int]] = {}
         self._strangers: dict[tuple[Any, ...], array[int]] = {}
         self._entities: dict[tuple[str, str, str], array[int]] = {}
+        self._workloads: dict[tuple[str, str], array[int]] = {}
         self._derived: dict[tuple[str, str, str], Signal] = {}
 
     def add(self, row: int, signal: Signal) -> Kin:
@@ -55,7 +57,16 @@ class Relatives:
             strangers = self._strangers[metric] = array("q")
         siblings.append(row)
         strangers.append(row)
+        self._workloads.setdefault((signal.scope, signal.workload), array("q")).append(row)
         return Kin(siblings, strangers)
+
+    def siblings(self, signal: Signal) -> Sequence[int]:
+        """Rows of the same metric in the instances of its workload, its own included."""
+        return self._siblings.get(_family(signal), ())
+
+    def of_workload(self, scope: str, workload: str) -> Sequence[int]:
+        """Rows of all signals of a workload and its instances, but for those that are derived of entities."""
+        return self._workloads.get((scope, workload), ())
 
     def entity(self, row: int, signal: Signal) -> Sequence[int]:
         """Add a signal to its entity; all rows of it, or none where it is not one to be judged with others."""
@@ -79,6 +90,7 @@ class Relatives:
         """Forget rows and what they were of."""
         _take_out(self._siblings, ((_family(signal), row) for row, signal in signals.items()))
         _take_out(self._strangers, ((_metric(signal), row) for row, signal in signals.items()))
+        _take_out(self._workloads, (((signal.scope, signal.workload), row) for row, signal in signals.items()))
         of_entities = [(_entity(signal), row) for row, signal in signals.items() if not _alone(signal)]
         _take_out(self._entities, of_entities)
         for key, _ in of_entities:

@@ -25,7 +25,7 @@ _LEAST_SHARE, _MOST_SHARE = 1.0, 8.0
 _DIRECTIONS = {"both": 0, "up": 1, "down": -1}
 _SEASONS = {"auto": AUTO, "none": NONE, "daily": DAILY, "weekly": WEEKLY}
 _BITS: Mapping[str, int] = {part: 1 << bit for bit, part in enumerate(PARTS)}
-COUNTS, SILENCE, TOGETHER, RARITY = (_BITS[part] for part in ("counts", "silence", "together", "rarity"))
+COUNTS, SILENCE, TOGETHER, RARITY, FELT = (_BITS[part] for part in ("counts", "silence", "together", "rarity", "felt"))
 
 _FIELDS: Mapping[str, npt.DTypeLike] = {
     "resolved": np.int32,  # index of the policy

@@ -17,6 +17,7 @@ from detectors import (
     SilenceDetector,
     State,
     budget,
+    felt,
     heirs,
     inherit,
     together,
@@ -30,15 +31,17 @@ from pipeline.records import US, Anomaly, Kind, ScoreBlock, Signal
 from pipeline.scoring import anomalies, episodes, reasons
 from pipeline.scoring.alerts import Rare
 from pipeline.scoring.catalogue import Catalogue, IdCollision
+from pipeline.scoring.corrections import usual_range
+from pipeline.scoring.felt_rows import FeltRows, Measures, nothing
 from pipeline.scoring.pools import Pools
 from pipeline.scoring.relatives import ENTITY_SIGNAL, LEAST_MEMBERS, Donors, Relatives
-from pipeline.scoring.row_policies import SILENCE, TOGETHER, RowPolicies
+from pipeline.scoring.row_policies import FELT, SILENCE, TOGETHER, RowPolicies
 from pipeline.scoring.table import Table
 
 Array = npt.NDArray[Any]
 _USUAL_WINDOW_US = 60 * US
 #: What was given to a row, and does not come from what it saw.
-_GIVEN = frozenset({("given", "window_us"), ("detector", "phase")})
+_GIVEN = frozenset({("given", "window_us"), ("detector", "phase"), ("felt", "what"), ("felt", "scale")})
 
 
 def default_detector(policy: DetectorPolicy) -> ComposedDetector:
@@ -54,13 +57,14 @@ def _ends_quietly(signal: Signal) -> bool:
 class Scorer:
     """Detector, pools, policies and episodes for all signals of one shard. ``extra`` are array groups of other stages
     that live in the same table (and so in the same checkpoints); of these, arrays that are ``given`` (group, name)
-    stay when a row begins anew."""
+    stay when a row begins anew. ``measures`` says what callers feel of a signal."""
 
     def __init__(
         self,
         policies: PolicyTable | DetectorPolicy,
         extra: Mapping[str, Any],
         given: frozenset[tuple[str, str]] = frozenset(),
+        measures: Measures = nothing,
     ) -> None:
         table = policies if isinstance(policies, PolicyTable) else PolicyTable(policies)
         self.detector = default_detector(table.base)
@@ -77,14 +81,26 @@ class Scorer:
             "silence": self.silences.fields,
             "budget": budget.FIELDS,
             "together": together.FIELDS,
+            "felt": felt.FIELDS,
             "given": {"window_us": np.int64, "met_us": np.int64},
             **extra,
         }
         self.table = Table(groups, frozenset(("detector", name) for name in self.detector.slow))
+        self._felt = FeltRows(lambda: self.table.groups["felt"], measures)
         self._given = _GIVEN | given
         self._ids: Array = np.zeros(0, np.uint64)
         self._watched: Array = np.zeros(0, np.bool_)  # silence of the row would be one
         self.newest: episodes.Window | None = None  # the step before, as the episodes saw it; to look at
+
+    @property
+    def relatives(self) -> Relatives:
+        """Who belongs with whom; to look at."""
+        return self._relatives
+
+    @property
+    def ids(self) -> Array:
+        """Ids of signals by row; to look at."""
+        return self._ids
 
     # -- signals and policies ------------------------------------------------------------------------------------------
 
@@ -135,6 +151,7 @@ class Scorer:
         self._ids[rows] = ids = np.array([self.catalogue.signals[row].id for row in new], np.uint64)
         self.table.groups["given"]["window_us"][rows] = window_us
         self.table.groups["detector"]["phase"][rows] = phases_of(ids)
+        self._felt.begin({row: self.catalogue.signals[row] for row in new})
         self.table.touch(rows)
         self.table.touch(rows, slow=True)
         self._decide(rows)
@@ -155,6 +172,7 @@ class Scorer:
         self.table.reset(np.concatenate([rows, ended]), self._given)
         gone = np.concatenate([rows[~np.isin(rows, waiting)], ended])
         self._watched[gone] = False
+        self._felt.forget({row: signals[row] for row in gone.tolist()})
         return self.catalogue.remove(gone.tolist()), said
 
     def begin_anew(self, rows: Array, now_us: int, why: str) -> list[Anomaly]:
@@ -252,6 +270,11 @@ class Scorer:
             given["rare"][row],
         )
 
+    def usual_range(self, place: Array) -> tuple[Array, Array]:
+        """Between which values these windows of the newest step would have been as usual, see there."""
+        assert self.newest is not None
+        return usual_range(self.newest, place, self._policies.arrays)
+
     def options(self) -> RowOptions:
         """What people decided for the detector, by table row."""
         given = self._policies.arrays
@@ -322,10 +345,16 @@ class Scorer:
         )
         cold = self._cold(all_rows, np.concatenate([scores.surprise[row], distances[:, 3]]))
         value = np.concatenate([value, distances[:, 0]])
-        forced = (value < given["hard_lower"][all_rows]) | (value > given["hard_upper"][all_rows])
-        forced[row.size :] = False  # a distance is nobody's measurement
+        outside = (value < given["hard_lower"][all_rows]) | (value > given["hard_upper"][all_rows])
+        outside[row.size :] = False  # a distance is nobody's measurement
+        trouble = self._felt.step(row, value[: row.size], given["off"][row] & FELT > 0)
+        surprise[trouble.place] = np.maximum(surprise[trouble.place], trouble.surprise)
+        expected[trouble.place], upper[trouble.place] = trouble.usual, trouble.upper
+        forced = outside.copy()
+        forced[trouble.place] = True
         settled = np.concatenate([np.nan_to_num(scores.shift[row]) != 0.0, np.zeros(entity.size, np.bool_)])
         why = np.concatenate([reasons.bits(scores.evidence[row]), np.full(entity.size, reasons.TOGETHER, np.uint16)])
+        why[trouble.place] |= np.uint16(reasons.FELT)
         matters = self._matters(all_rows, value, expected, why)
         if rare.size:
             found = self._alerts(end_us, row[rare], start_us[rare], value[rare])
@@ -342,7 +371,7 @@ class Scorer:
             lower,
             upper,
             forced,
-            why | np.where(forced, reasons.OUT_OF_RANGE, 0).astype(np.uint16),
+            why | np.where(outside, reasons.OUT_OF_RANGE, 0).astype(np.uint16),
             settled,
         )
         words = {
@@ -452,9 +481,8 @@ class Scorer:
                 rare = self._policies.arrays["rare"][row]
                 version = self.pools.alerts.version if rare else self.detector.version
                 judge = anomalies.Judge(version, float(thresholds[row]))
-                found.append(
-                    anomalies.describe(row, transition, step_us, signal, resolved, self.table.groups, judge, said)
-                )
+                told, felt = (signal, resolved, self.table.groups, judge, said), self._felt.by_callers(signal)
+                found.append(anomalies.describe(row, transition, step_us, *told, felt))
         return sorted(found, key=lambda anomaly: (anomaly.signal.id, anomaly.revision))
 
     def _needed(self, changes: episodes.Changes) -> Array:

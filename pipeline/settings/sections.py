@@ -1,11 +1,12 @@
 """The sections of the configuration, each with its bounds and defaults."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, model_validator
 
 from pipeline.policies.redaction import REPLACEMENT, Redaction, RedactionRule
+from pipeline.policies.roles import GivenRoles, Meant, meant_of
 from pipeline.records import Kind
 
 Role = Literal["ingest", "join", "score", "correlate"]
@@ -29,6 +30,9 @@ Format = Literal[
 LINE_FORMATS = frozenset({"otlp_logs", "fluent_bit", "plain_text"})
 SPAN_FORMATS = frozenset({"otlp_spans", "jaeger_spans"})
 HAPPENING_FORMATS = frozenset({"events", "changes"})
+
+
+_AllMeant = tuple[Annotated[InstanceOf[Meant], BeforeValidator(meant_of)], ...]
 
 
 class Section(BaseModel):
@@ -63,6 +67,9 @@ class TimeSettings(Section):
     window_seconds: float = Field(10.0, gt=0)
     window_seconds_by_kind: dict[Kind, float] = Field(default_factory=dict)
     allowed_lateness_seconds: float = Field(5.0, ge=0)
+    correction_seconds: float = Field(
+        600.0, ge=0, description="points that come later correct anomalies that go on, or ended at most this long ago"
+    )
     idle_seconds: float = Field(
         90.0, gt=0, description="an input partition read to its end for this long no longer holds the watermark back"
     )
@@ -156,7 +163,32 @@ class IncidentSettings(Section):
     reopen_windows: int = Field(
         90, ge=0, description="for so long after its end an incident comes back with its signals, instead of a new one"
     )
+    habits: bool = Field(
+        True,
+        description="an incident of a kind that usually passes soon, or is frequent or regular, is held back until"
+        " it is worse than usual",
+    )
     scope_attributes: tuple[str, ...] = ("deployment.environment.name", "k8s.cluster.name")
+
+
+class RoleSettings(Section):
+    """Which signals have which role: lists of conditions, or of lists of conditions that must all hold."""
+
+    business: _AllMeant = ()
+    users: _AllMeant = ()
+    errors: _AllMeant = ()
+    latency: _AllMeant = ()
+    saturation: _AllMeant = ()
+    traffic: _AllMeant = ()
+    other: _AllMeant = ()
+
+    def given(self) -> GivenRoles:
+        """For those who ask signal by signal."""
+        return GivenRoles({role: meant for role in type(self).model_fields if (meant := getattr(self, role))})
+
+    def shown(self) -> dict[str, list[list[str]]]:
+        """As one would write it."""
+        return {role: [meant.written() for meant in all_of] for role, all_of in self.given().by_role.items()}
 
 
 class WorkerSettings(Section):

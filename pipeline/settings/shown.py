@@ -17,8 +17,9 @@ _HIDDEN = "***"
 
 def shown(settings: Settings) -> dict[str, Any]:
     """What the settings are, with nothing but what JSON has."""
-    written: dict[str, Any] = _plain(settings.model_dump(exclude={"policies"}))
-    return written | {"policies": [form_of(policy) for policy in settings.policies]}
+    written: dict[str, Any] = _plain(settings.model_dump(exclude={"policies", "roles"}))
+    roles = settings.roles.shown()
+    return written | {"policies": [form_of(policy) for policy in settings.policies], "roles": roles}
 
 
 def _plain(value: Any) -> Any:

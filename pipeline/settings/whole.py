@@ -16,6 +16,7 @@ from pipeline.settings.sections import (
     InputSettings,
     LimitSettings,
     RedactionSettings,
+    RoleSettings,
     StateSettings,
     TimeSettings,
     TopicSettings,
@@ -47,6 +48,7 @@ class Settings(BaseSettings):
     detection: DetectorPolicy = DetectorPolicy()
     policies: tuple[Annotated[InstanceOf[Policy], BeforeValidator(policy_of)], ...] = ()
     incidents: IncidentSettings = IncidentSettings()
+    roles: RoleSettings = RoleSettings()
     http: HttpSettings = HttpSettings()
     worker: WorkerSettings = WorkerSettings()
 

@@ -24,6 +24,12 @@ class SignalRole(StrEnum):
 #: Seconds in the units that durations come in.
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "min": 60.0}
 
+#: Endings of the signals that are made of a latency's distribution and say how long requests usually take.
+_USUAL_REQUESTS = ("mean", "p50", "p95")
+_SERVED = ("server", "consumer")
+#: Words of what says how much of a limit is taken.
+_OF_LIMIT = frozenset({"utilization", "utilisation"})
+
 _WORDS = re.compile(r"[a-z]+|5xx")
 _ERRORS = frozenset({
     "error", "errors", "err", "failed", "failure", "failures", "fail", "exception", "exceptions", "rejected",
@@ -54,3 +60,36 @@ def role_of(signal: Signal) -> SignalRole:
     if words & _TRAFFIC or signal.unit.startswith("{request"):
         return SignalRole.TRAFFIC
     return SignalRole.OTHER
+
+
+def felt_by_callers(signal: Signal) -> SignalRole | None:
+    """Does it measure what callers of its workload feel of all their requests: how long they take (``LATENCY``), or
+    which share of them fails (``ERRORS``)? None where it does not; what a workload waits for itself is no such thing,
+    nor are the times of requests that failed."""
+    base, _, ending = signal.name.rpartition(".")
+    attributes = dict(signal.attributes)
+    if attributes.get("span.kind", _SERVED[0]) not in _SERVED or "client" in base or "error.type" in attributes:
+        return None
+    if base == "traces.operation.failed" and ending == "share":
+        return SignalRole.ERRORS
+    if ending not in _USUAL_REQUESTS or signal.unit not in SECONDS or base.startswith(_INSIDE):
+        return None
+    return SignalRole.LATENCY if role_of(signal) is SignalRole.LATENCY else None
+
+
+def felt_in_calls(signal: Signal) -> SignalRole | None:
+    """As ``felt_by_callers``, of what a workload itself feels of another one that it calls."""
+    base, _, ending = signal.name.rpartition(".")
+    if base == "traces.call.failed" and ending == "share":
+        return SignalRole.ERRORS
+    return SignalRole.LATENCY if base == "traces.call.duration" and ending in _USUAL_REQUESTS else None
+
+
+def is_share_of_limit(signal: Signal) -> bool:
+    """Does it say which share of a limit is taken?"""
+    words = frozenset(_WORDS.findall(signal.name.lower()))
+    return signal.unit in ("1", "%") and bool(words & _OF_LIMIT) and role_of(signal) is SignalRole.SATURATION
+
+
+#: Times of a part of a request, and of calls of others.
+_INSIDE = ("traces.operation.self_time", "traces.call.", "db.")

@@ -79,3 +79,10 @@ def _failure(app: faust.App) -> Exception | None:
     coordinator: Any = getattr(getattr(thread, "_consumer", None), "_coordinator", None)
     pending: Exception | None = getattr(coordinator, "_pending_exception", None)
     return pending
+
+
+def loop_of(app: faust.App) -> asyncio.AbstractEventLoop | None:
+    """That of the thread in which Faust's consumer runs, if it does."""
+    thread = getattr(app._consumer, "_thread", None)
+    loop: asyncio.AbstractEventLoop | None = getattr(thread, "thread_loop", None)
+    return loop

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from pipeline.records import US, Counts, Output, Produced
 from pipeline.settings import Settings
 from pipeline.streams import refused_writes
+from pipeline.streams.unfinished import some
 from pipeline.telemetry import Telemetry
 
 #: The most that may lie between two looks: what is more, this process stood still.
@@ -91,6 +92,11 @@ class Outbox:
             if self._waiting and self._now >= until:
                 self._refuse_overdue(0.0)
 
+    def unfinished(self) -> str:
+        """What is not acknowledged, in words; nothing where there is none."""
+        waiting = Counter(refused_writes.name(sent.place) for sent in self._waiting if not sent.done.done())
+        return f"{waiting.total()} records of {some(waiting)} not acknowledged" if waiting else ""
+
     def _look(self) -> None:
         now = time.monotonic()
         self._now += min(now - self._looked_at, _TICK_SECONDS)
@@ -146,6 +152,8 @@ class Outbox:
                     telemetry.taken[what].inc(number)
             elif what == "windows":
                 telemetry.windows.inc(number)
+            elif what == "correction":
+                telemetry.corrections.inc(number)
             elif what == "drop":
                 telemetry.drops.labels(role, reason).inc(number)
             elif what == "notice":

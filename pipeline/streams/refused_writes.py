@@ -13,7 +13,10 @@ from pipeline.streams.exits import Exit, WorkerExit
 
 _CREATE = "run: calmstream topics create"
 _TOO_LARGE = f"its max.message.bytes was lowered; {_CREATE}"
-_REPLICAS = "fewer replicas are in sync than its min.insync.replicas: bring the missing brokers back, or lower it"
+_REPLICAS = (
+    "fewer replicas are in sync than its min.insync.replicas: bring the missing brokers back, or lower it; "
+    "it may not be above the number of replicas of the topic"
+)
 _DISK = "a disk of the broker has failed or is full: make space there, and start the broker again"
 
 #: Kafka's error → exit code, and what to do.
@@ -82,22 +85,22 @@ def refused(place: TopicPartition, error: BaseException) -> BaseException:
     if not isinstance(error, KafkaError) or isinstance(error, _NOT_ALLOWED):
         return error
     if isinstance(error, errors.MessageSizeTooLargeError) and error.args:  # the client's own limit
-        text = f"a record for {_name(place)} is larger than any may be, which is a fault of ours: {error.args[0]}"
+        text = f"a record for {name(place)} is larger than any may be, which is a fault of ours: {error.args[0]}"
         return WorkerExit(Exit.FAILED, text)
-    return _exit(place, type(error), f"Kafka refuses what we write to {_name(place)}")
+    return _exit(place, type(error), f"Kafka refuses what we write to {name(place)}")
 
 
 def overdue(place: TopicPartition, seconds: float, answer: object) -> WorkerExit:
     """A record is not acknowledged after so many seconds; ``answer``: what Kafka said meanwhile."""
     if answer is None:
-        text = f"the broker has not acknowledged a record for {_name(place)} within {seconds:.0f} s"
+        text = f"the broker has not acknowledged a record for {name(place)} within {seconds:.0f} s"
         return WorkerExit(Exit.BROKER_LOST, f"{text}; look at the broker and the network, a restart tries again")
-    return _exit(place, answer, f"Kafka has refused what we write to {_name(place)} for {seconds:.0f} s")
+    return _exit(place, answer, f"Kafka has refused what we write to {name(place)} for {seconds:.0f} s")
 
 
 def created_anew(place: TopicPartition) -> WorkerExit:
     """The offsets of a partition began again while we wrote to it."""
-    text = f"{_name(place)} was created anew while this worker wrote to it, or has lost what it had acknowledged"
+    text = f"{name(place)} was created anew while this worker wrote to it, or has lost what it had acknowledged"
     return WorkerExit(Exit.TOPICS, f"{text}; see what is wrong with: calmstream topics check")
 
 
@@ -107,5 +110,6 @@ def _exit(place: TopicPartition, answer: object, what: str) -> WorkerExit:
     return WorkerExit(code, f"{what} ({said}): {remedy}")
 
 
-def _name(place: TopicPartition) -> str:
+def name(place: TopicPartition) -> str:
+    """For people."""
     return place.topic if place.partition < 0 else f"{place.topic}/{place.partition}"

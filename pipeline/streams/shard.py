@@ -35,6 +35,7 @@ from pipeline.streams.outbox import Outbox
 from pipeline.streams.quiet import Quiet
 from pipeline.streams.rebalances import Listener, explained
 from pipeline.streams.state import checkpoints, state_topic
+from pipeline.streams.unfinished import some
 from pipeline.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ _TIMEOUT_SECONDS = 30.0
 _CATCHING_UP_SECONDS = 30.0
 #: What of the time for a shutdown a save may take.
 _SHARE_OF_SHUTDOWN = 0.6
+_COMMIT_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +136,21 @@ class ShardService(Service):
             await self._stop_restoring()
             if self.failure is None:
                 try:
-                    async with self._lock:
-                        await self._save_within(_SHARE_OF_SHUTDOWN * self.settings.worker.shutdown_seconds)
+                    await self._save_within(_SHARE_OF_SHUTDOWN * self.settings.worker.shutdown_seconds, self._lock)
                 except (KafkaError, WorkerExit) as error:
                     text = "%s: not all was saved (%s); whoever goes on reads again from the checkpoint before"
                     log.warning(text, self.label, error)
-            self._shards.clear()
+            self._shards = {}  # another one, for whoever has the lock may be at the old one
             await clients.stop_reader(self._consumer)
         if hasattr(self, "_outbox"):
             await self._outbox.stop()
         self._thread.stop()
+
+    def unfinished(self) -> str:
+        """What is not saved, and what is not acknowledged, in words; nothing where there is neither."""
+        names = [shard.name for shard in list(self._shards.values()) if shard.unsaved]
+        saved = f"{some(names)} not saved" if names else ""
+        return "; ".join(filter(None, (saved, self._outbox.unfinished() if hasattr(self, "_outbox") else "")))
 
     async def fail(self, error: BaseException) -> None:
         """End the service because of an error; the first one counts."""
@@ -344,14 +351,15 @@ class ShardService(Service):
         shard.saved_offset, shard.unsaved = snapshot.offset, False
         return written
 
-    async def _save_within(self, seconds: float) -> None:
+    async def _save_within(self, seconds: float, lock: contextlib.AbstractAsyncContextManager[None]) -> None:
         """Checkpoint before letting go, if there is time: what is not saved is read again by whoever goes on."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds), lock:
                 await self._save_all(seconds)
         except TimeoutError:
-            text = "%s: not all was saved in %.0f s; whoever goes on reads again from the checkpoint before"
-            log.warning(text, self.label, seconds, extra={"role": self.stage.role, "seconds": seconds})
+            text = "%s: not all was saved in %.0f s (%s); whoever goes on reads again from the checkpoint before"
+            extra = {"role": self.stage.role, "seconds": seconds}
+            log.warning(text, self.label, seconds, self.unfinished(), extra=extra)
 
     async def _commit(self) -> None:
         """Commit the saved offsets, for lag displays only."""
@@ -359,8 +367,9 @@ class ShardService(Service):
             partition: shard.saved_offset for partition, shard in self._shards.items() if shard.saved_offset >= 0
         }
         if offsets:
-            with contextlib.suppress(KafkaError, IllegalStateError):
-                await self._consumer.commit(offsets)
+            with contextlib.suppress(KafkaError, IllegalStateError, TimeoutError):
+                async with asyncio.timeout(_COMMIT_SECONDS):
+                    await self._consumer.commit(offsets)
 
     def _all_is_saved(self) -> None:
         if self._shards:
@@ -396,7 +405,7 @@ class ShardService(Service):
             self._generation += 1
             self._not_ready()
             if self._shards:
-                await self._save_within(_TIMEOUT_SECONDS)
+                await self._save_within(_TIMEOUT_SECONDS, contextlib.nullcontext())
             gauges.hide(self.telemetry, self.stage.role, self._shards)
             self._shards.clear()
 
@@ -443,7 +452,8 @@ class ShardService(Service):
         self.telemetry.ready.labels(self.stage.role).set(0)
 
     async def _restore(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Shard]:
-        states = {partition: self._state_of(partition) for partition in partitions}
+        topic = self.settings.topic(self.stage.state_topic)
+        states = {partition: TopicPartition(topic, partition.partition) for partition in partitions}
         live = await state_topic.read_live(self.settings, set(states.values()))
         left = Counter(states.values())  # inputs of several topics have one state partition
         shards = {}
@@ -472,10 +482,6 @@ class ShardService(Service):
                 shard.chain.lost_history()
             shard.position = beginning
         self._consumer.seek(partition, shard.position)
-
-    def _state_of(self, partition: TopicPartition) -> TopicPartition:
-        topic = self.settings.topic(self.stage.state_topic)
-        return TopicPartition(topic, partition.partition)
 
 
 def _restore_chain(chain: Chain, name: str, records: dict[bytes, bytes], role: str) -> tuple[Snapshot | None, int]:

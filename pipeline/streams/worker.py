@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any
 
 import faust
@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 from mode import Service
 
 from pipeline.settings import Settings
-from pipeline.streams import access, agents_group, clients, refusals, topics
+from pipeline.streams import access, agents_group, clients, refusals, topics, unfinished
 from pipeline.streams.endpoints.pages import Endpoints
 from pipeline.streams.exits import Exit, WorkerExit
 from pipeline.streams.logs import last_words
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 _GIVE_UP_SECONDS = 2.0
 #: Bound on a shutdown without a broker: what there is to save cannot be saved.
 _WITHOUT_BROKER_SECONDS = 10.0
+_LAST_WORDS_SECONDS = 0.5
 
 
 async def run(
@@ -59,11 +60,11 @@ async def run(
         log.error("%s", refused or f"the broker at {settings.broker.bootstrap} cannot be reached: {error}")
         code = refused.code if refused else Exit.BROKER_LOST
     log.info("stopping; the exit code will be %d", code, extra={"code": int(code)})
-    _bound_shutdown(settings.worker.shutdown_seconds, code)
+    _bound_shutdown(settings.worker.shutdown_seconds, code, lambda: _unfinished(app, loop, shards))
     # At once: each may need the time that a save takes.
-    await asyncio.gather(*(_stop(shard) for shard in shards))
-    await _stop(app)
-    await _stop(endpoints)  # where the app did not come so far as to own them
+    await asyncio.gather(*(_stopping(shard) for shard in shards))
+    await _stopping(app)
+    await _stopping(endpoints)  # where the app did not come so far as to own them
     watch.stop()
     return code
 
@@ -79,6 +80,10 @@ async def _start(app: faust.App, shards: Sequence[ShardService], endpoints: Endp
     if app.boot_strategy.enable_kafka:
         await agents_group.check(settings, app.conf.id)
     await app.start()
+
+
+def _stopping(service: Service) -> asyncio.Task[None]:
+    return asyncio.create_task(_stop(service), name=unfinished.stopping(service.shortlabel))
 
 
 async def _stop(service: Service) -> None:
@@ -135,15 +140,27 @@ def _verdict(
     return Exit.FAILED
 
 
-def _bound_shutdown(seconds: float, code: Exit) -> None:
-    """End the process when the shutdown takes too long."""
+def _bound_shutdown(seconds: float, code: Exit, waits_for: Callable[[], Iterable[str]]) -> None:
+    """End the process when the shutdown takes too long, and say what it waits for."""
 
-    def end() -> None:
+    def tell() -> None:
         with contextlib.suppress(OSError):  # whoever keeps the log may have no space left
             last_words(f"calmstream: the shutdown took longer than {seconds:.0f} s; ending")
+            for line in waits_for():
+                last_words(f"calmstream: not done: {line}")
+
+    def end() -> None:
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        teller.join(_LAST_WORDS_SECONDS)  # or may read nothing
         os._exit(code if code != Exit.CLEAN else Exit.SHUTDOWN_TOO_LONG)
 
     seconds = min(seconds, _WITHOUT_BROKER_SECONDS) if code == Exit.BROKER_LOST else seconds
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
+
+
+def _unfinished(app: faust.App, loop: asyncio.AbstractEventLoop, shards: Sequence[ShardService]) -> Iterator[str]:
+    yield from (f"{shard.label}: {words}" for shard in shards if (words := shard.unfinished()))
+    yield from unfinished.told(filter(None, [loop, agents_group.loop_of(app)]))

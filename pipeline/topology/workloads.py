@@ -1,4 +1,4 @@
-"""Workloads, their instances and versions, as telemetry shows them; a new version is a change, announced or not.
+"""Workloads, their instances, versions and nodes, as telemetry shows them; a new version is a change, announced or not.
 
 Guarantee: what is told depends on the order of sightings alone. A version counts as new where the workload was known
 for a while with another one, and no instance began with it of late; of one rollout it is told once.
@@ -17,6 +17,8 @@ _ROLLOUT_US = 600 * US
 #: Instances and versions of a workload that are remembered, and workloads.
 _MOST_INSTANCES, _MOST_VERSIONS, _MOST_WORKLOADS = 1_000, 100, 50_000
 
+_NO_INSTANCE = "\0"
+
 _Key = tuple[str, str]
 
 
@@ -26,6 +28,7 @@ class _Workload:
     instances: dict[str, str] = field(default_factory=dict)  # instance → its version, the newest last
     begun_us: dict[str, int] = field(default_factory=dict)  # version → when an instance last began with it
     newest: str = ""
+    nodes: dict[str, str] = field(default_factory=dict)  # instance → the node that it runs on, an entity
 
 
 class Workloads:
@@ -42,13 +45,24 @@ class Workloads:
             if len(self._known) >= _MOST_WORKLOADS:
                 del self._known[next(iter(self._known))]
             known = self._known[entity.scope, entity.workload] = _Workload(at_us)
-        if known.instances.get(entity.instance) == version and entity.instance in known.instances:
-            return False, None
-        known.instances.pop(entity.instance, None)
-        known.instances[entity.instance] = version
+        # Where no instance is named, several may be meant, each with a version of its own.
+        instance = entity.instance or f"{_NO_INSTANCE}{version}"
+        if entity.instance and (node := _node(entity)):
+            known.nodes[instance] = node
+        if instance in known.instances and version in ("", known.instances[instance]):
+            return False, None  # not all that is sent of an instance says which version it is
+        known.instances.pop(instance, None)
+        known.instances[instance] = version
         if len(known.instances) > _MOST_INSTANCES:
-            del known.instances[next(iter(known.instances))]
+            oldest = next(iter(known.instances))
+            del known.instances[oldest]
+            known.nodes.pop(oldest, None)
         return True, self._change(known, entity, version, at_us) if version else None
+
+    def node_of(self, scope: str, workload: str, instance: str) -> str:
+        """The entity (``node:…`` or ``host:…``) that an instance runs on, empty where it is not known."""
+        known = self._known.get((scope, workload))
+        return "" if known is None else known.nodes.get(instance, "")
 
     def _change(self, known: _Workload, entity: Entity, version: str, at_us: int) -> Change | None:
         before, last_us = known.newest, known.begun_us.pop(version, None)
@@ -76,17 +90,33 @@ class Workloads:
 
     def dump(self) -> list[Any]:
         return [
-            [*key, known.first_us, list(known.instances.items()), list(known.begun_us.items()), known.newest]
+            [
+                *key,
+                known.first_us,
+                list(known.instances.items()),
+                list(known.begun_us.items()),
+                known.newest,
+                list(known.nodes.items()),
+            ]
             for key, known in self._known.items()
         ]
 
     def load(self, dumped: list[Any]) -> None:
         self._known = {
-            (scope, workload): _Workload(first_us, dict(instances), dict(begun_us), newest)
-            for scope, workload, first_us, instances, begun_us, newest in dumped
+            (scope, workload): _Workload(first_us, dict(instances), dict(begun_us), newest, dict(nodes))
+            for scope, workload, first_us, instances, begun_us, newest, nodes in dumped
         }
 
 
 def _replicaset(entity: Entity) -> str:
     """What stands for a version where none is told."""
     return dict(entity.places).get("k8s.replicaset.name", "")
+
+
+def _node(entity: Entity) -> str:
+    """The entity that it runs on. In a pod the host is called as the pod is."""
+    places = dict(entity.places)
+    if node := places.get("k8s.node.name", ""):
+        return f"node:{node}"
+    host = "" if "k8s.pod.name" in places else places.get("host.name", "")
+    return f"host:{host}" if host and entity.workload != f"host:{host}" else ""

@@ -62,6 +62,11 @@ class Progress:
         """Offsets of the source below this are applied; None when any may come."""
         return self._sources.get(name, _UNEXPECTED).applied
 
+    def is_behind(self, name: str) -> bool:
+        """Is event time further than what this source has told of, because it was idle?"""
+        source = self._sources.get(name, _UNEXPECTED)
+        return source.idle or self._complete_us(name, source) < self._watermark_us
+
     def heard(self) -> dict[str, int]:
         """``applied`` by name, where it is known."""
         return {name: source.applied for name, source in self._sources.items() if source.applied is not None}

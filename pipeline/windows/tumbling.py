@@ -18,7 +18,8 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Raw points of one block, already reduced to what belongs here. ``source`` orders equal points."""
+    """Raw points of one block, already reduced to what belongs here. ``source`` orders equal points. ``late``: they
+    came after their windows, and wait for another time."""
 
     row: Ints
     time_us: Ints
@@ -27,6 +28,7 @@ class Rows:
     offset: Ints
     source: str
     histograms: dict[int, HistogramPoint] = field(default_factory=dict)
+    late: bool = False
 
     def take(self, mask: npt.NDArray[np.bool_]) -> "Rows":
         histograms = {}
@@ -41,6 +43,7 @@ class Rows:
             self.offset[mask],
             self.source,
             histograms,
+            self.late,
         )
 
 
@@ -111,11 +114,31 @@ class Pending:
         return np.unique(np.concatenate([self._let_go, *waiting]))
 
     def due(self, watermark_us: int) -> list[int]:
-        """Window ends at or before the watermark that hold rows, in order."""
-        return sorted(end for end in self._held.ends() if end <= watermark_us)
+        """Window ends at or before the watermark that hold rows, in order; but for late ones."""
+        return self._due(watermark_us, late=False)
+
+    def due_late(self, until_us: int) -> list[int]:
+        """Times up to then at which late rows count, in order."""
+        return self._due(until_us, late=True)
+
+    def _due(self, until_us: int, *, late: bool) -> list[int]:
+        ends = (end for end in self._held.ends() if end <= until_us)
+        return sorted(end for end in ends if any(rows.late is late for rows in self._held.at(end)))
+
+    def late(self, at_us: int) -> list[Rows]:
+        """The late rows that count then; they are held no more."""
+        return self._pop(at_us, late=True)
+
+    def _pop(self, end_us: int, *, late: bool) -> list[Rows]:
+        """What waits for that time and is late, or not; the rest goes on waiting."""
+        chunks = self._held.pop(end_us)
+        for rows in chunks:
+            if rows.late is not late:
+                self._held.put(end_us, rows, rows.row.size, rows.row.size)
+        return [rows for rows in chunks if rows.late is late]
 
     def close(self, end_us: int) -> ClosedWindow:
-        chunks = sorted(self._held.pop(end_us), key=lambda rows: rows.source)
+        chunks = sorted(self._pop(end_us, late=False), key=lambda rows: rows.source)
         if not chunks:
             none = np.empty(0, np.int64)
             return ClosedWindow(end_us, none, none, np.empty(0), none, {}, 0)

@@ -21,6 +21,7 @@ from tests.benchmarks import (
     million,
     normal_stretches,
     restore,
+    storm,
     throughput,
     traces,
 )
@@ -47,6 +48,7 @@ FIGURES = (
     *decode.FIGURES,
     *traces.FIGURES,
     *catalogue.FIGURES,
+    *storm.FIGURES,
 )
 
 
@@ -79,6 +81,7 @@ def measure(wanted: set[str], repeats: int) -> None:
             decode.figures(run, wanted)
             traces.figures(run, wanted)
             catalogue.figures(run, wanted)
+            storm.figures(run, wanted)
     if on_kafka := wanted.intersection(ON_KAFKA):
         with started(repeats, with_kafka=True) as run:
             _on_kafka(run, on_kafka)

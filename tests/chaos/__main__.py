@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.flow.warm_up import warm_up
 from tests.chaos import results, soak
 from tests.chaos.campaign import Campaign, Outcome
 from tests.chaos.schedules import fresh
@@ -41,6 +42,7 @@ def main() -> int:
     parser.add_argument("--soak", type=int, metavar="SECONDS", help="soak for so long (alone: no schedules)")
     asked = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # our producers, while the broker is away
+    warm_up()  # so that workers of a new checkout need not compile, side by side, before they are ready
     try:
         home = fetch.home()
     except fetch.Unavailable as error:

@@ -63,7 +63,7 @@ class Crew:
     stops: list[Stop] = field(default_factory=list)
     ended: list[int] = field(default_factory=list)
     diary: list[str] = field(default_factory=list)
-    _looked: float = field(default_factory=time.monotonic)
+    _seen: dict[str, float] = field(default_factory=dict)  # when each worker was seen to live last
     _began: dict[str, str] = field(default_factory=dict)
     _away: set[str] = field(default_factory=set)
     _never: threading.Event = field(default_factory=threading.Event)
@@ -158,7 +158,7 @@ class Crew:
 
     def _stop(self, worker: WorkerProcess, when: str) -> None:
         """Codes: in order; or, while its broker was away, that it was lost or that there was no time to save."""
-        calm = self.weather.is_calm
+        calm = self._calm_for(worker)
         started = time.monotonic()
         code = worker.stop(within_seconds=2 * STOP_SECONDS)
         stop = Stop(when, round(time.monotonic() - started, 2), code)
@@ -174,8 +174,13 @@ class Crew:
         if stop.seconds > STOP_SECONDS:
             raise Broken(f"{worker.name} ended {stop.seconds} s after SIGTERM ({when}); {worker.log_path}")
 
+    def _calm_for(self, worker: WorkerProcess) -> bool:
+        """Has it nothing to complain of: now, or, if it ended before anybody asked it to, since it was seen last?"""
+        return self.weather.is_calm if worker.pid is not None else self.weather.was_calm_at(self._seen[worker.name])
+
     def _start(self, worker: WorkerProcess) -> WorkerProcess:
         self._began[worker.name] = worker.log()
+        self._seen[worker.name] = time.monotonic()
         worker.start()
         self.note(f"{worker.name} is started: process {worker.pid}")
         return worker
@@ -196,14 +201,17 @@ class Crew:
 
     def _tend(self) -> None:
         """Start again who has lost the broker; nothing else is a reason to end. It ended since somebody looked last."""
-        looked, self._looked = self._looked, time.monotonic()
+        now = time.monotonic()
         for worker in self.workers:
-            if worker.name in self._away or worker.pid is not None:
+            if worker.name in self._away:
+                continue
+            if worker.pid is not None:
+                self._seen[worker.name] = now
                 continue
             code = worker.wait_end()
             self.ended.append(code)
             self.note(f"{worker.name} ended by itself with {code}")
-            if code != Exit.BROKER_LOST or self.weather.was_calm_at(looked):
+            if code != Exit.BROKER_LOST or self.weather.was_calm_at(self._seen[worker.name]):
                 raise Broken(f"{worker.name} ended by itself with {code}; {worker.log_path}")
             self._never.wait(_STILL_SECONDS)
             self._start(worker)

@@ -28,6 +28,7 @@ def desk(embedded_broker: EmbeddedBroker, topic_prefix: str) -> Desk:
         incident("inc-3", member("a4", DB, 3), state="resolved"),
         incident("inc-4", member("a5", DB, 3), scope="staging"),
         incident("inc-5", member("a6", DB, 3), state="merged"),
+        incident("inc-6", member("a7", DB, 3), state="withdrawn"),
     )
     return found
 
@@ -56,6 +57,7 @@ def test_an_incident_is_resolved_with_a_reason(desk: Desk) -> None:
 def test_an_incident_that_was_resolved_is_reopened_and_no_other(desk: Desk) -> None:
     assert "inc-1 is open: there is nothing to reopen" in desk.refused(1, "incidents", "reopen", "inc-1")
     assert "inc-5 is merged; only what is resolved is reopened" in desk.refused(1, "incidents", "reopen", "inc-5")
+    assert "inc-6 is withdrawn; only what is resolved is reopened" in desk.refused(1, "incidents", "reopen", "inc-6")
     desk.done("incidents", "reopen", "inc-3")
     assert (only(desk).action, only(desk).incident) == ("reopen", "inc-3")
 
@@ -83,6 +85,7 @@ def test_members_are_split_out_by_anomaly_or_signal(desk: Desk) -> None:
         (("ack", "inc-9"), 1, "No incident has the id inc-9; calmstream incidents lists them."),
         (("ack", "inc-3"), 1, "inc-3 is resolved already"),
         (("resolve", "inc-5", "--reason", "fixed"), 1, "inc-5 is merged already"),
+        (("ack", "inc-6"), 1, "inc-6 is withdrawn already"),
         (
             ("resolve", "inc-1", "--reason", "tired"),
             2,
@@ -114,9 +117,15 @@ def test_one_incident_is_shown_with_its_life_members_candidates_and_orders(desk:
         {"entity": PAY, "signal": "latency", "score": 0.91234, "evidence": ["first to deviate", "30 s before"]}
     ]
     changes = [{"change": "deployment 1.2", "score": 0.5, "why": "40 s before"}]
+    lost = {"words": "about 340 orders fewer than expected since 14:00:00Z"}
+    impacted = [
+        {"entity": CART, "signal": "shop.orders", "role": "business", "felt": True, "why": "lives by it", "lost": lost},
+        {"entity": PAY, "signal": None, "role": "users", "felt": False, "why": "it depends on cart", "lost": None},
+    ]
     desk.tell(
         incident("inc-1", member("a1", CART, 1), member("a2", PAY, 2), revision=2, transition="updated",
-                 updated_time=later, root_cause_candidates=candidates, suspected_changes=changes, impacted=[CART])
+                 updated_time=later, root_cause_candidates=candidates, suspected_changes=changes, impacted=impacted,
+                 severity_reasons=["error, for somebody feels it", "users feel it at \x1b[31m"])
     )  # fmt: skip
     desk.done("incidents", "ack", "inc-1", "--comment", "on it", "--author", "ann")
     desk.done("incidents", "merge", "inc-2", "--into", "inc-1", "--author", "bob", "--yes")
@@ -132,7 +141,9 @@ def test_one_incident_is_shown_with_its_life_members_candidates_and_orders(desk:
         "2 members:\n  a1  latency{route=/pay} of service:shop/cart pod-1: 90 ms, expected 20 ms",
         "entity service:shop/pay, signal latency, score 0.9123, evidence first to deviate; 30 s before",
         "change deployment 1.2, score 0.5, why 40 s before",
-        "impacted:\n  service:shop/cart",
+        "why it is so severe:\n  error, for somebody feels it\n  users feel it at \\x1b[31m",
+        "impacted:\n  business of service:shop/cart (shop.orders): lives by it; about 340 orders fewer than expected "
+        "since 14:00:00Z\n  likely users of service:shop/pay: it depends on cart",
     ):
         assert said in shown
     found = json.loads(desk.done("incidents", "show", "inc-1", "--json"))
@@ -144,7 +155,7 @@ def test_one_incident_is_shown_with_its_life_members_candidates_and_orders(desk:
 
 def test_the_list_stays_what_incidents_shows_by_itself(desk: Desk) -> None:
     listed = [json.loads(line) for line in desk.done("incidents", "--json").splitlines()]
-    assert sorted(body["id"] for body in listed) == [f"inc-{number}" for number in range(1, 6)]
+    assert sorted(body["id"] for body in listed) == [f"inc-{number}" for number in range(1, 7)]
     still = [json.loads(line)["id"] for line in desk.done("incidents", "--open", "--json").splitlines()]
     assert sorted(still) == ["inc-1", "inc-2", "inc-4"]
     assert "options of show stand behind its name" in desk.refused(2, "incidents", "--json", "show", "inc-1")

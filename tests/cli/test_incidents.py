@@ -16,9 +16,9 @@ def test_the_list_shows_the_newest_state_of_each_incident(watched: Watched) -> N
     done = watched.run("incidents")
     assert done.returncode == 0, done.stderr
     header, *rows = done.stdout.splitlines()
-    assert header.split() == ["state", "severity", "since", "last", "news", "signals", "what", "id"]
+    assert header.split() == ["state", "severity", "since", "last", "news", "signals", "impacted", "what", "id"]
     assert [row.split()[0] for row in rows if row.strip()] == ["open", "resolved", "resolved"]
-    assert "latency of service:search s-1 was 90 ms, expected 20" in rows[0]
+    assert "latency of search (s-1) rose to 90 ms (expected 20" in rows[0]
 
 
 def test_only_open_ones_are_listed_when_asked(watched: Watched) -> None:
@@ -50,7 +50,7 @@ def test_a_follower_sees_every_transition_once(watched: Watched) -> None:
 def test_a_follower_reads_what_deviates_by_how_much_and_since_when(watched: Watched) -> None:
     lines = watched.out["follow"].splitlines()
     headline = next(i for i, line in enumerate(lines) if "opened" in line and "queue.depth" in line)
-    assert "queue.depth{queue=orders} of service:shop/checkout pod-1 was 40, expected 10" in lines[headline]
+    assert "queue.depth{queue=orders} of checkout (pod-1) rose to 40 (expected 10" in lines[headline]
     assert lines[headline + 1].startswith(
         "    queue.depth{queue=orders} of service:shop/checkout pod-1: 40, expected 10"
     )

@@ -20,8 +20,10 @@ from tests.cli.person import calmstream, invoke
 from tests.worker_process import WorkerProcess
 
 SECONDS = 90
+#: What callers of s-shop feel.
+MEASURED = "http.server.request.duration.p95"
 POLICIES: list[dict[str, Any]] = [
-    {"name": "limits", "match": ["name=load"], "detection": {"hard_upper": 30}},
+    {"name": "limits", "match": ["name=~load|depth"], "detection": {"hard_upper": 30}},
     {"name": "pay", "match": ["owner=pay"], "detection": {"alert_budget": 1, "hard_upper": 30}},
     {
         "name": "careful",
@@ -83,7 +85,8 @@ def _decided(metrics: Mapping[str, float]) -> bool:
         'calmstream_incidents_total{transition="resolved"}': 2.0,
         'calmstream_notices_total{reason="owner_budget",role="correlate"}': 1.0,
         'calmstream_notices_total{reason="false_discovery",role="correlate"}': 1.0,
-        "calmstream_windows_closed_total": 5.0 * (SECONDS - 3),
+        'calmstream_notices_total{reason="not_felt",role="correlate"}': 1.0,
+        "calmstream_windows_closed_total": 7.0 * (SECONDS - 3),
     }
     return all(metrics.get(name, 0.0) >= least for name, least in wanted.items())
 
@@ -103,6 +106,8 @@ def _points(begin: int, second: int) -> list[dict[str, Any]]:
         "doubtful": ("testing", {}, 40.0 if 20 <= second < 23 else calm),
         "steady": ("production", {}, calm),
         "rare": ("quiet", {}, 40.0 if 60 <= second < 62 else calm),
+        "depth": ("shop", {"service.name": "s-shop"}, 40.0 if 70 <= second < 74 else calm),
+        MEASURED: ("shop", {"service.name": "s-shop"}, 0.1 + calm / 1000),
     }
     if second >= 80:
         values["fresh"] = ("production", {}, 1.0)
@@ -111,6 +116,7 @@ def _points(begin: int, second: int) -> list[dict[str, Any]]:
             "ts": at,
             "name": name,
             "value": value,
+            "unit": "s" if name == MEASURED else "",
             "attributes": {"service.name": f"s-{name}", "deployment.environment.name": scope} | attributes,
         }
         for name, (scope, attributes, value) in values.items()
@@ -171,6 +177,17 @@ def test_one_that_is_taken_for_a_false_one_says_by_which_filter(explained: Expla
     words = found["afterwards"][1]["words"]
     assert words.startswith("suppressed (false_discovery): it started no incident, for among all signals of its step")
     assert words.endswith("of those that start incidents at most a share of 0.1 may be false)")
+
+
+def test_one_that_callers_do_not_feel_says_whose_and_what_would_have_started_one(explained: Explained) -> None:
+    found = explained.data("depth", 70.5)
+    assert found["verdict"] == "anomaly_opened"
+    assert [each["what"] for each in found["afterwards"]] == ["anomaly_opened", "suppressed", "anomaly_ended"]
+    words = found["afterwards"][1]["words"]
+    assert words.startswith("suppressed (not_felt): it started no incident, for callers of service:s-shop feel nothing")
+    assert "had requests of service:s-shop taken 20% (and 5 ms) longer, or 1% more of them failed" in words
+    key = found["afterwards"][1]["anomaly"]
+    assert f"Suppressed (not_felt): {words[len('suppressed (not_felt): ') :]}." in explained.say(f"inc-{key}")
 
 
 def test_a_window_below_the_threshold_says_how_far_below(explained: Explained) -> None:

@@ -43,6 +43,7 @@ def blocks(draw: st.DrawFn) -> SignalBlock:
     for row in draw(st.sets(st.integers(0, rows - 1))) if rows else ():
         bounds = np.array([*sorted(draw(st.sets(st.floats(-1e9, 1e9), max_size=3))), np.inf])
         histograms[row] = HistogramPoint(float(value[row]), draw(FLOATS), bounds, np.arange(bounds.size, dtype=float))
+    late = np.array([rows - 1], np.uint32) if rows and draw(st.booleans()) else None
     return SignalBlock(
         source="calm.points/3",
         start=start,
@@ -56,8 +57,9 @@ def blocks(draw: st.DrawFn) -> SignalBlock:
         value=value,
         offset=start + ints(0, 2**33),
         start_us=ints(0, T) if draw(st.booleans()) and rows else None,
-        late=np.array([rows - 1], np.uint32) if rows and draw(st.booleans()) else None,
+        late=late,
         histograms=histograms,
+        late_us=np.array([T - 5]) if late is not None and draw(st.booleans()) else None,
     )
 
 
@@ -151,6 +153,7 @@ def test_a_block_of_another_kind_is_refused_by_name() -> None:
         {"time_us": np.array([T])},
         {"signal": np.array([0, 7], np.uint32)},
         {"late": np.array([2], np.uint32)},
+        {"late_us": np.array([T, T])},
         {"start_us": np.array([0])},
     ],
 )

@@ -36,6 +36,9 @@ OPENED = Anomaly(
     policy="checkout@1a2b3c4d+default@d37bfb52",
     owner="payments",
     owner_budget=2.5,
+    excess=-12.5,
+    slo=99.5,
+    silent=True,
 )
 
 TIMES = st.integers(0, 4_000_000_000_000_000)
@@ -46,7 +49,7 @@ ANOMALIES = st.builds(
     Anomaly,
     id=TEXT,
     revision=st.integers(1, 2**31),
-    transition=st.sampled_from(["opened", "updated", "ended"]),
+    transition=st.sampled_from(["opened", "updated", "ended", "withdrawn"]),
     signal=st.builds(
         Signal, st.integers(0, 2**64 - 1), TEXT, TEXT, st.sampled_from(Kind), TEXT, TEXT, TEXT, ATTRIBUTES
     ),

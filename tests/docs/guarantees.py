@@ -98,8 +98,8 @@ def _tests(path: Path) -> dict[str, bool]:
 
 
 def _missing_commands(how_often: str, root: Path) -> Iterator[str]:
-    targets = re.findall(r"^([a-z.]+):", (root / "Makefile").read_text(), re.MULTILINE)
-    for command in re.findall(r"`make (\w+)", how_often):
+    targets = re.findall(r"^([a-z.-]+):", (root / "Makefile").read_text(), re.MULTILINE)
+    for command in re.findall(r"`make ([\w.-]+)", how_often):
         if command not in targets:
             yield f"make does not know {command}"
 

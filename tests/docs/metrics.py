@@ -17,7 +17,7 @@ LABELS = {
     "topic": "a topic that the configuration names, or one of our own",
     "partition": "a partition's number, or topic/number where the meaning says so",
     "reason": "one of those in [operations.md](operations.md#reasons-of-drops); of refused requests one of a fixed few",
-    "transition": "`opened`, `updated`, `ended` or `resolved`",
+    "transition": "a transition of an [anomaly](schema/anomaly.json) or of an [incident](incidents.md#its-life)",
     "version": "the version of this worker",
 }
 

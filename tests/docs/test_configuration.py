@@ -68,9 +68,11 @@ def test_every_setting_can_be_given_in_the_environment(
     assert load().model_dump() == Settings().model_dump()
 
 
-def test_the_file_on_the_page_loads(tmp_path: Path) -> None:
-    (example,) = code(PAGE, "yaml")
-    (tmp_path / "calmstream.yaml").write_text(example)
+def test_the_files_on_the_page_load(tmp_path: Path) -> None:
+    first, roles = code(PAGE, "yaml")
+    (tmp_path / "roles.yaml").write_text(roles)
+    assert len(load(tmp_path / "roles.yaml").roles.business) == 2
+    (tmp_path / "calmstream.yaml").write_text(first)
     settings = load(tmp_path / "calmstream.yaml")
     assert settings.topics.partitions_by_topic == {"calm.anomalies": 4}
     assert settings.detection.min_absolute_by_unit == Settings().detection.min_absolute_by_unit | {"ms": 20}

@@ -38,7 +38,7 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "tests/deep").mkdir(parents=True)
     (tmp_path / "tests/deep/test_it.py").write_text(TESTS)
     (tmp_path / "tests/deep/tools.py").write_text("def test_alone(): ...")
-    (tmp_path / "Makefile").write_text("check: .venv ## lint\nchaos: .venv\n")
+    (tmp_path / "Makefile").write_text("check: .venv ## lint\nchaos: .venv\nbench-incidents: .venv\n")
     return tmp_path
 
 
@@ -92,6 +92,13 @@ def test_every_test_of_a_promise_is_looked_up(root: Path) -> None:
 def test_a_command_that_make_does_not_know_is_said(root: Path) -> None:
     assert found(root, "`tests/deep/test_it.py::test_alone`", "`make chaso SHORT=1`") == [
         "It holds: make does not know chaso"
+    ]
+
+
+def test_a_command_with_a_hyphen_is_known(root: Path) -> None:
+    assert found(root, "`tests/deep/test_it.py::test_alone`", "`make bench-incidents`") == []
+    assert found(root, "`tests/deep/test_it.py::test_alone`", "`make bench-speed`") == [
+        "It holds: make does not know bench-speed"
     ]
 
 

@@ -26,4 +26,4 @@ def test_all_examples_can_be_in_force_together(tmp_path: Path) -> None:
     for number, example in enumerate(code(PAGE, "yaml")):
         (tmp_path / f"{number}.yaml").write_text(example)
     policies = read_policies(sorted(tmp_path.iterdir()))
-    assert len(PolicyTable(policies=tuple(policies)).policies) == len(policies) == 10
+    assert len(PolicyTable(policies=tuple(policies)).policies) == len(policies) == 12

@@ -51,7 +51,7 @@ def test_what_it_says_after_it_began_anew_is_taken(first: MemoryRun, role: str) 
     run = without(first, role, numbered=True)
     growing.tell(run, LOST_AT, growing.SECONDS)
     later = run.incidents((growing.START + LOST_AT) * US)
-    assert any("load of service:s2" in body["title"] for body in later)
+    assert any("load of s2" in body["title"] for body in later)
 
 
 def test_its_readers_would_wait_for_it_if_it_counted_from_0_again(first: MemoryRun) -> None:

@@ -37,6 +37,9 @@ CONFIG = FlowConfig(
     join_us=30 * US,
     resolve_us=15 * US,
 )
+#: Seconds of which some points are late, and the signals that these are of.
+HELD = range(200, 240, 2)
+LATE_SCOPES = {"halves": "env4", "quiet": "env5"}
 STAGES: list[tuple[str, int, str, Callable[[int], Chain]]] = [
     (
         "points",
@@ -54,6 +57,7 @@ def fill(log: Log, seed: int) -> None:
     repeats, late points and junk."""
     rng = np.random.default_rng(seed)
     total = np.zeros(SIGNALS_SENT)
+    later: dict[int, list[bytes]] = {}
     for second in range(0, SECONDS, 2):
         for i in range(SIGNALS_SENT):
             if i == 5 and second > 300:
@@ -78,10 +82,29 @@ def fill(log: Log, seed: int) -> None:
             text = json.dumps(point).encode()
             for _ in range(1 + int(rng.integers(0, 50) == 0)):
                 log.append("points", int(rng.integers(0, INPUTS)), None, text, (START + second) * 1000)
+        fill_late(log, second, np.random.default_rng((seed, second, 5)), later)
     for p in range(INPUTS):
         log.append("points", p, None, b"{not json", (START + SECONDS) * 1000)
         last = {"ts": START + SECONDS + 300, "name": "end", "value": 1, "attributes": {"service.name": "end"}}
         log.append("points", p, None, json.dumps(last).encode(), (START + SECONDS + 300) * 1000)
+
+
+def fill_late(log: Log, second: int, rng: np.random.Generator, later: dict[int, list[bytes]]) -> None:
+    """What is wrong only because points are late: those of HELD come 30 to 60 s later, some of them twice. In env4 one
+    of two that are to be averaged, in env5 all of a signal."""
+    for at, name, value in ((0.0, "halves", 10), (1.0, "halves", 90), (0.5, "quiet", 5)):
+        point = {
+            "ts": START + second + at,
+            "name": name,
+            "value": value + rng.normal(),
+            "attributes": {"service.name": name, "deployment.environment.name": LATE_SCOPES[name]},
+        }
+        held = second in HELD and (name == "quiet" or at > 0)
+        for _ in range(1 + int(rng.integers(0, 4) == 0) * held):
+            now = second + 30 + int(rng.integers(0, 15)) * 2 if held else second
+            later.setdefault(now, []).append(json.dumps(point).encode())
+    for text in later.pop(second, ()):
+        log.append("points", int(rng.integers(0, INPUTS)), None, text, (START + second) * 1000)
 
 
 def run(seed: int, schedule: int | None, most_held_rows: int | None = None) -> Log:
@@ -180,13 +203,15 @@ def test_an_undisturbed_run_finds_the_faults(undisturbed: Log) -> None:
     opened = {data["id"] for data in found if data["transition"] == "opened"}
     resolved = {data["id"] for data in found if data["transition"] == "resolved"}
     members = [(member["signal"]["name"], member["why"]) for data in found for member in data["members"]]
-    assert {data["scope"] for data in found} == {"env0", "env1", "env2", "env3"}
+    withdrawn = {data["id"]: data["scope"] for data in found if data["transition"] == "withdrawn"}
+    assert {data["scope"] for data in found} == {"env0", "env1", "env2", "env3", "env4", "env5"}
+    assert {"env4", "env5"} <= {*withdrawn.values()}
     assert "calm.entity" in {name for name, _ in members}
     assert any(why.startswith("no data for") for _, why in members)
     assert any(why.endswith("data came again") for _, why in members)
     last = {data["id"]: data for data in found}
-    (silent,) = [last[key] for key in opened - resolved]  # what fell silent stays so
-    assert [m["why"][:7] for m in silent["members"] if m["end_time"] is None] == ["no data"]
+    (silent,) = [last[key] for key in opened - resolved - withdrawn.keys()]  # what fell silent stays so
+    assert {m["why"][:7] for m in silent["members"] if m["end_time"] is None} == {"no data"}
     assert sum(row[0] for row in windows(undisturbed).values()) > 0.97 * 24 * 150
 
 
@@ -195,6 +220,14 @@ def test_a_disturbed_run_gives_the_same_incidents_and_windows(undisturbed: Log, 
     disturbed = run(seed=1, schedule=schedule)
     assert windows(disturbed) == windows(undisturbed)
     assert incidents(disturbed) == incidents(undisturbed)
+
+
+def test_late_data_withdraw_incidents_in_a_disturbed_run_as_in_an_undisturbed_one(undisturbed: Log) -> None:
+    def withdrawn(log: Log) -> dict[tuple[str, int], bytes]:
+        return {key: body for key, body in incidents(log).items() if json.loads(body)["transition"] == "withdrawn"}
+
+    assert len(withdrawn(undisturbed)) >= 2
+    assert withdrawn(run(seed=1, schedule=33)) == withdrawn(undisturbed)
 
 
 @pytest.mark.parametrize(("most_held_rows", "schedule"), [(20, None), (300, None), (300, 21)])

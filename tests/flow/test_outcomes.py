@@ -108,6 +108,40 @@ def test_the_life_of_an_incident_says_what_was_new_each_time() -> None:
     )
 
 
+def wrong(found: Anomaly, at: float) -> Anomaly:
+    why = "late_data: 1 point came late"
+    end_us = found.end_us or found.last_seen_us
+    step_us, revision = round(at * US), found.revision + 1
+    return replace(found, revision=revision, transition="withdrawn", step_us=step_us, end_us=end_us, why=why)
+
+
+def test_what_late_data_took_back_is_told_of_anomalies_and_incidents() -> None:
+    story = Story()
+    story.at(120, FIRST)
+    story.at(150, SECOND)
+    story.at(160, wrong(SECOND, 160))
+    story.at(170, wrong(FIRST, 170))
+    words = [(each.what, each.words) for each in outcomes.life_of_incident(bodies(story.incidents)["inc-a1-100"])]
+    assert words[2:] == [
+        ("updated", "late_data: latency{route=/} of service:s2 pod-1 withdrawn"),
+        (
+            "withdrawn",
+            "nothing of it is left: latency{route=/} of service:s1 pod-1: late_data: 1 point came late",
+        ),
+    ]
+    told = life([FIRST, wrong(FIRST, 170)], story)
+    assert told[-1].what == "anomaly_withdrawn"
+    assert told[-1].words == "anomaly a1-100 was wrong and is withdrawn: late_data: 1 point came late"
+    assert told[1].words.endswith("that one is withdrawn (" + story.incidents[-1].title + ")")
+
+
+def test_a_window_after_an_anomaly_was_withdrawn_is_no_part_of_it() -> None:
+    events = {"a1-100": [anomaly_event.body(each) for each in (FIRST, wrong(FIRST, 170))]}
+    for at, found in ((165, True), (180, False)):
+        window = iso((at - 5) * US), iso(at * US)
+        assert (outcomes.anomaly_at(events, *window, opens=False, waits=False) is not None) is found
+
+
 def test_members_that_are_not_written_out_are_counted() -> None:
     story = Story()
     story.at(120, *(anomaly(number, 100, 120, surprise=9.0) for number in range(MEMBERS_SHOWN + 7)))
@@ -141,3 +175,49 @@ def test_a_member_says_by_what_it_was_judged_where_its_anomaly_is_kept() -> None
         member, anomaly_event.body(FIRST)
     )
     assert "surprise 5; higher than usual; since" in outcomes.member_words(member, None)
+
+
+def test_what_the_past_held_back_is_told_with_its_reason_and_until_when() -> None:
+    why = "it came 3 times before and was over by itself within 1 min each time"
+    held = Suppression(FIRST, "transient", 120 * US, until_us=240 * US, incident="inc-a1-100", why=why)
+    told = life([FIRST], None, held)
+    assert told[1].words == (
+        f"held back (transient): {why}; it is told as inc-a1-100 if it gets worse or goes on until 1970-01-01T00:04:00Z"
+    )
+    turn = Suppression(FIRST, "flapping", 120 * US, incident="inc-a1-0", why="it came back 4 times lately")
+    assert life([FIRST], None, turn)[1].words == (
+        "not told at once (flapping): it is in incident inc-a1-0: it came back 4 times lately"
+    )
+
+
+def test_the_life_of_an_incident_says_what_was_held_back_before_and_that_it_comes_and_goes() -> None:
+    story = Story()
+    story.at(120, FIRST)
+    (opened,) = bodies(story.incidents)["inc-a1-100"]
+    events = [opened | {"suppressed_counts": {"periodic": 1, "silence": 2}}]
+    events.append(opened | {"revision": 2, "transition": "updated", "flapping": True})
+    first, second = outcomes.life_of_incident(events)
+    assert first.words.startswith("held back until then: 1 anomaly (periodic), 2 anomalies (silence); latency")
+    assert second.words.startswith("it comes and goes: from now on it stays open until it was quiet for twice as long")
+
+
+def test_what_the_past_says_of_an_incident_is_told_in_words() -> None:
+    story = Story()
+    for onset in (100, 9100, 29_100):
+        one = anomaly(1, onset, onset + 20)
+        story.at(onset + 20, one)
+        story.at(onset + 100, ended(one, onset + 100))
+    newest = bodies(story.incidents)["inc-a1-29100"][0]
+    assert list(outcomes.past_words(newest)) == [
+        "occasional: the kind came 2 times before, which is 100% of what is remembered",
+        "like inc-a1-9100: 100% of the same places, warning, from 1970-01-01T02:31:40Z to 1970-01-01T02:33:20Z, "
+        "all members ended",
+        "like inc-a1-100: 100% of the same places, warning, from 1970-01-01T00:01:40Z to 1970-01-01T00:03:20Z, "
+        "all members ended",
+    ]
+    more = {"flapping": True, "suppressed_counts": {"flapping": 3}, "similar_past": []}
+    assert list(outcomes.past_words(newest | more))[::2] == [
+        "it comes and goes; as of its newest event 1 of it went on",
+        "not told at once: 3 anomalies (flapping)",
+    ]
+    assert list(outcomes.past_words({})) == []

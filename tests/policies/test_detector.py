@@ -30,6 +30,7 @@ CHANGES = st.fixed_dictionaries(
         "close_windows": st.integers(1, 255),
         "false_discovery_rate": st.floats(0.01, 0.99) | st.none(),
         "above": LIMITS,
+        "slo": st.floats(50, 99.999) | st.none(),
     },
 )
 
@@ -73,6 +74,9 @@ def test_the_parts_that_can_be_turned_off_are_those_of_the_detector() -> None:
         ({"open_windows": 4, "of_windows": 3}, r"1 <= open_windows <= of_windows <= 8, not 4 of 3"),
         ({"close_windows": 0}, r"detection.close_windows is 0; it must be a whole number from 1 to 255"),
         ({"above": "0.5 s"}, r"detection.above is '0.5 s'; it must be a number"),
+        ({"slo": 100}, r"detection.slo is 100; it must be percent, from 50 to below 100, for instance 99.9"),
+        ({"slo": 0.999}, r"detection.slo is 0.999; it must be percent, from 50"),
+        ({"slo": True}, r"detection.slo is True; it must be percent"),
         ({"false_discovery_rate": 1}, r"detection.false_discovery_rate is 1; it must be between 0 and 1"),
         ({"sensitivity": 3}, r"detection.sensitivity is not a key; there are alert_budget, threshold_surprise, "),
     ],

@@ -42,7 +42,7 @@ def test_a_replay_writes_what_is_asked_for_and_sums_up(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a.jsonl").read_text().splitlines()[0])["transition"] == "opened"
     assert done.stdout.startswith("300 points in 300 windows of 1 signal, in ")
     assert "\n1 anomaly, 0 going on at the end\n1 incident, 0 open at the end\n" in done.stdout
-    assert "value of service:checkout was 6" in done.stdout
+    assert "value of checkout rose to 60.67 (expected 15.89) from 00:33:20Z" in done.stdout
     assert done.stdout.endswith("0 dropped\n")
 
 

@@ -18,6 +18,7 @@ from pipeline.policies import DetectorPolicy
 from pipeline.records import US, Anomaly, Change, Event, Happened, Incident, Kind, Member, Produced, Signal
 from tests.codecs.test_happening_event import CHANGES, EVENTS
 from tests.flow.line import CONFIG, START, Line
+from tests.flow.test_correlate_chain import suffering_story, told
 
 FOLDER = Path(__file__).parents[2] / "docs/schema"
 SCHEMAS: dict[str, Any] = {
@@ -54,7 +55,7 @@ def emitted() -> tuple[list[Produced], list[Produced]]:
             shown = totals[number] if kind == "counter" else value
             points.append({"name": "load", "value": shown, "kind": kind, "attributes": attributes})
         line.second(second, points)
-    anomalies = [record for record in line.written["anomalies"] if record.value is not None]
+    anomalies = [record for record in line.written["anomalies"] if dict(record.headers)["calm_type"] == b"anomaly"]
     return anomalies, line.written["incidents"]
 
 
@@ -88,7 +89,8 @@ def test_every_kind_of_signal_is_in_the_schemas() -> None:
 @pytest.mark.parametrize("name", ["event", "change"])
 def test_an_incident_shows_what_happened_as_it_is_sent_and_to_whom(name: str) -> None:
     sent = json.loads((FOLDER / f"{name}.json").read_text())["$defs"][name]["properties"]
-    assert [*sent, "workload", "instance"] == list(SCHEMAS["incident"]["$defs"][name]["properties"])
+    judged = ["score", "why"] if name == "change" else []
+    assert [*sent, "workload", "instance", *judged] == list(SCHEMAS["incident"]["$defs"][name]["properties"])
     for member in ("kind", "phase"):
         if member in sent:
             shown = SCHEMAS["incident"]["$defs"][name]["properties"][member]["enum"]
@@ -122,6 +124,14 @@ def test_every_emitted_incident_is_a_cloud_event() -> None:
         assert headers["ce_subject"] == body["id"] == (record.key or b"").decode()
         assert headers["ce_time"] == body["updated_time"]
         assert headers["content-type"] == "application/json"
+
+
+def test_who_suffers_from_an_incident_and_what_was_lost_is_as_the_schema_says() -> None:
+    bodies = [body for topic, body in told(suffering_story()) if topic == "incidents"]
+    assert {each["role"] for body in bodies for each in body["impacted"] if each["lost"]} == {"business"}
+    assert all(body["severity_reasons"] for body in bodies)
+    for body in bodies:
+        validate("incident", body)
 
 
 def incident_of(*happened: Happened) -> Incident:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from pipeline.records import US
 from pipeline.scoring import episodes
 from pipeline.scoring.episodes import Rules, Window
 
@@ -292,3 +293,32 @@ def test_rows_do_not_touch_each_other() -> None:
             for at in getattr(changes, name).tolist():
                 told[at].append((name, i))
     assert told == [transitions(story) for story in stories]
+
+
+def excesses(story: str, rules: Rules = RULES) -> list[float]:
+    """After each window: what a signal whose values are the numbers of its windows, and of which 1 is expected, was off
+    in sum since the onset. Windows are a second long."""
+    state, found = episodes.empty(1), []
+    for i, what in enumerate(story.replace(" ", "")):
+        one = np.array([1.0])
+        window = Window(
+            np.array([0]), np.array([i * US]), SURPRISE[what] * one, np.array([what in "uU"]), i * one, one, one, one
+        )
+        episodes.step(state, window, (i + 1) * US, rules)
+        found.append(float(state["excess"][0]))
+    return found
+
+
+def test_what_it_was_off_is_summed_up_from_the_onset_on() -> None:
+    assert excesses("ccc uu cuc") == [0, 0, 0, 2, 2 + 3, 5 + 4, 9 + 5, 14 + 6]
+    assert excesses("cc u c u") == [0, 0, 1, 1 + 2, 3 + 3]
+
+
+def test_a_run_that_became_no_episode_is_forgotten_with_the_next_one() -> None:
+    assert excesses("u cc c uu")[-2:] == [3, 3 + 4]
+
+
+def test_windows_after_its_end_add_nothing() -> None:
+    found = excesses("uu ccc ccc")
+    assert found[4] == -1 + 0 + 1 + 2 + 3
+    assert found[4:] == [found[4]] * 4

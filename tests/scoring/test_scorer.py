@@ -221,6 +221,14 @@ def test_new_policies_count_from_the_next_window_on() -> None:
     assert story.anomalies[-1].policy.startswith("default@")
 
 
+def test_an_anomaly_says_what_is_promised_and_what_it_was_off() -> None:
+    table = PolicyTable(FIXED, (policy("promise", "name=latency", slo=99.5),))
+    (opened,) = Story(table).tell(*USUAL, 1000.0).anomalies
+    assert (opened.slo, opened.silent) == (99.5, False)
+    assert opened.excess == pytest.approx((opened.value - opened.expected) * 10)
+    assert Story(FIXED).tell(*USUAL, 1000.0).anomalies[0].slo is None
+
+
 def test_min_history_is_the_signals_own() -> None:
     patient = replace(SIGNAL, id=12, name="patient", workload="service:p")
     table = PolicyTable(FIXED, (policy("patient", "name=patient", min_history_windows=500),))

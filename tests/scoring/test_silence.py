@@ -36,6 +36,7 @@ def test_a_signal_that_always_sent_and_does_not_opens_an_anomaly_since_its_newes
     assert found.surprise >= 4
     silence = round((found.step_us - found.onset_us) / WINDOW)
     assert found.why == f"no data for {silence} windows; usually at most 1 between data"
+    assert (found.silent, found.excess) == (True, None)
     assert (found.value, found.windows) == (silence, silence)
 
 

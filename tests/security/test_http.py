@@ -368,7 +368,7 @@ def test_who_does_not_take_the_answer_is_cut_off(tight: Serving) -> None:
             with tight.connect() as silent:
                 assert everything(silent) == b""
         assert len(everything(connection)) < 20_000_000
-    assert tight.refused("time") == 3
+    assert tight.refused("time") >= 3  # a busy client may be late to take the empty answers too
 
 
 def sent_until_over(connection: socket.socket, again: bytes, most: int) -> int:

@@ -194,4 +194,4 @@ def test_a_role_that_begins_anew_is_heard_by_its_readers(grown: GrowingRun) -> N
         assert worker.stop() == 0
     told = [json.loads(body) for body in grown.incidents().values()]
     assert len(told) > incidents
-    assert any("load of service:s3" in body["title"] for body in told)
+    assert any("load of s3" in body["title"] for body in told)

@@ -79,8 +79,43 @@ def test_what_is_saved_goes_on_as_if_nothing_had_been(cut: int) -> None:
 def test_a_workload_with_ever_new_versions_takes_no_more_memory() -> None:
     workloads = Workloads()
     for number in range(3000):
-        workloads.see(of(f"cart-{number}", f"1.{number}"), number)
-    ((_, _, _, instances, versions, newest),) = workloads.dump()
-    assert len(instances) == 1000
+        on = (("k8s.node.name", "n"),)
+        workloads.see(replace(of(f"cart-{number}", f"1.{number}"), places=on), number)
+    ((_, _, _, instances, versions, newest, nodes),) = workloads.dump()
+    assert len(instances) == len(nodes) == 1000
     assert [name for name, _ in versions] == [f"1.{number}" for number in range(2900, 3000)]
     assert newest == "1.2999"
+
+
+def test_what_says_no_version_takes_none_away() -> None:
+    again = [(of("cart-1", ""), 1), (ONE, 11), (of("cart-1", ""), 12), (ONE, 22)]
+    assert seen((ONE, 0), *again) == []
+    workloads = Workloads()
+    assert [workloads.see(entity, minute * MINUTE)[0] for entity, minute in [(ONE, 0), *again]] == [True] + 4 * [False]
+
+
+def test_versions_side_by_side_that_are_told_again_and_again_are_no_changes() -> None:
+    both = [(of("", version), minute) for minute in (20, 31, 42, 53) for version in ("1.0", "2.0")]
+    assert [change.version for change in seen((of("", "1.0"), 0), *both)] == ["2.0"]
+
+
+def test_it_is_known_where_an_instance_runs() -> None:
+    workloads = Workloads()
+    pod = replace(ONE, places=(("host.name", "cart-1"), ("k8s.node.name", "n-7"), ("k8s.pod.name", "cart-1")))
+    workloads.see(pod, 0)
+    assert workloads.node_of("prod", "service:cart", "cart-1") == "node:n-7"
+    assert workloads.node_of("prod", "service:cart", "cart-2") == workloads.node_of("prod", "service:a", "") == ""
+    workloads.see(replace(pod, places=(("k8s.node.name", "n-8"),)), 1)  # a StatefulSet's pod has moved
+    workloads.see(ONE, 2)
+    again = Workloads()
+    again.load(workloads.dump())
+    assert again.node_of("prod", "service:cart", "cart-1") == "node:n-8"
+
+
+def test_outside_of_kubernetes_the_host_is_where_it_runs() -> None:
+    workloads = Workloads()
+    workloads.see(replace(ONE, places=(("host.name", "vm-3"),)), 0)
+    workloads.see(replace(ONE, instance="cart-2", places=(("host.name", "cart-2"), ("k8s.pod.name", "cart-2"))), 0)
+    workloads.see(Entity("prod", "host:vm-3", "vm-3", "", (("host.name", "vm-3"),)), 0)
+    assert workloads.node_of("prod", "service:cart", "cart-1") == "host:vm-3"
+    assert workloads.node_of("prod", "service:cart", "cart-2") == workloads.node_of("prod", "host:vm-3", "vm-3") == ""

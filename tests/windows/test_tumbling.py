@@ -1,7 +1,7 @@
 """Rows held back: the same closed window for every order of arrival and every cut into blocks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -161,6 +161,27 @@ def test_windows_of_different_lengths_that_end_together_are_closed_together() ->
     rows = rows_of([Point("in/0", 0, 1, 1005, 1.0), Point("in/0", 1, 0, 961, 2.0)])
     held.hold(rows, np.array([1010, 1010]))
     assert [entry[:3] for entry in told(held.close(1010))] == [(0, 961, 2.0), (1, 1005, 1.0)]
+
+
+def test_late_rows_wait_apart_for_their_own_time() -> None:
+    held, late = pending([[Point("in/0", 0, 1, 1005, 5.0)]]), rows_of([Point("in/0", 1, 7, 905, 6.0)])
+    held.hold(replace(late, late=True), np.array([1010]))
+    held.hold(replace(late, late=True), np.array([1020]))
+    assert (held.due(1020), held.due_late(1010), held.due_late(1020)) == ([1010], [1010], [1010, 1020])
+    assert held.rows().tolist() == [1, 7]
+    assert [row for row, *_ in told(held.close(1010))] == [1]
+    assert (held.due(1020), held.due_late(1020)) == ([], [1010, 1020])
+    assert [(rows.row.tolist(), rows.time_us.tolist()) for rows in held.late(1010)] == [([7], [905])]
+    assert (held.due_late(1020), held.late(1010), len(held)) == ([1020], [], 1)
+
+
+def test_late_rows_count_towards_the_bound() -> None:
+    held = Pending(4)
+    for offset, at in enumerate(range(1010, 1080, 10)):
+        late = replace(rows_of([Point("in/0", offset, 1, 905, 6.0)]), late=True)
+        held.hold(late, np.array([at]))
+    assert (held.horizon_us, held.whole) == (1020, False)
+    assert held.due_late(2000) == [1010, 1020]
 
 
 def test_a_histogram_stays_with_its_point() -> None:

@@ -1,0 +1,1 @@
+"""Faults in a simulated shop, one after another, and what a worker tells of them."""
