@@ -10,6 +10,7 @@ Entering the block starts the worker and waits until it is ready. Every method b
 ``asyncio.to_thread``.
 """
 
+import http.client
 import os
 import signal
 import subprocess
@@ -124,10 +125,13 @@ class WorkerProcess:
         return self
 
     def wait_until(self, reached: Callable[[], bool], what: str, *, within_seconds: float = READY_SECONDS) -> None:
-        """Ask ``reached`` again and again until it says yes; ``what`` completes "the worker was not …"."""
+        """Ask ``reached`` again and again until it says yes; ``what`` completes "the worker was not …".
+
+        A worker that is too busy to answer in time closes the connection: that is a "not yet".
+        """
         process = self._started()
         deadline = time.monotonic() + within_seconds
-        while not reached():
+        while not _answered_yes(reached):
             if time.monotonic() > deadline:
                 raise WorkerFailed(f"{self.name} was not {what} within {within_seconds:g} s; {self._log_end()}")
             try:
@@ -211,6 +215,13 @@ class WorkerProcess:
 
     def _log_end(self, lines: int = 60) -> str:
         return "\n".join(["the end of its log:", *self.log().splitlines()[-lines:]])
+
+
+def _answered_yes(reached: Callable[[], bool]) -> bool:
+    try:
+        return reached()
+    except (urllib.error.URLError, ConnectionError, TimeoutError, http.client.HTTPException):
+        return False
 
 
 def _environment() -> dict[str, str]:
