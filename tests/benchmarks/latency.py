@@ -28,7 +28,8 @@ from tests.benchmarks.workload import Fault, Workload
 _TOPIC = "bench-latency"
 #: At least this share of the faults must become incidents, which makes 200 at full size.
 _LEAST_SHARE = 0.8
-_HISTORY_MS = 260_000
+#: With the time to settle it is more than the 40 windows in which a signal warms up.
+_HISTORY_MS = 460_000
 #: Time for the worker to work off the history before the first fault.
 _SETTLE_MS = 60_000
 #: The faults begin evenly over this stretch, so that they meet every phase of a window.
