@@ -8,14 +8,13 @@ Guarantee: what is read is what was written; anything else raises BadHappening.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import msgspec
 
 from pipeline.codecs import own_forms
 from pipeline.codecs.series_table import BadPoint
-from pipeline.records import NO_TIME, Change, Event, Message
-from pipeline.records.message import Headers
+from pipeline.records import Change, Event, Message
+from pipeline.records.message import Headers, Numbered
 
 _json = msgspec.json.Encoder()
 
@@ -25,15 +24,9 @@ class BadHappening(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """One record; it covers the source's sequence ``start`` … ``end``, and says nothing of its progress."""
+class Arrival(Numbered):
+    """One event or change."""
 
-    progress_us: ClassVar[int] = NO_TIME
-    idle: ClassVar[bool] = False
-
-    source: str
-    start: int
-    end: int
     happening: Event | Change
 
 

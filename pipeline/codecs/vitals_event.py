@@ -9,12 +9,11 @@ Guarantee: what is read is what was written; anything else raises BadVitals.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import msgspec
 
-from pipeline.records import NO_TIME, Message, Unusual
-from pipeline.records.message import Headers
+from pipeline.records import Message, Unusual
+from pipeline.records.message import Headers, Numbered
 
 _json = msgspec.json.Encoder()
 _row = msgspec.json.Decoder(Unusual)
@@ -37,15 +36,9 @@ _decoder = msgspec.json.Decoder(_Body)
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """One record; it covers the source's sequence ``start`` … ``end``, and says nothing of its progress."""
+class Arrival(Numbered):
+    """What a scope showed in a window."""
 
-    progress_us: ClassVar[int] = NO_TIME
-    idle: ClassVar[bool] = False
-
-    source: str
-    start: int
-    end: int
     scope: str
     end_us: int
     rows: tuple[Unusual, ...]

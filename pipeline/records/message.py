@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
+
+from pipeline.records.timestamps import NO_TIME
 
 #: (what, reason or kind) → how many. The rim turns these into metrics.
 Counts = Counter[tuple[str, str]]
@@ -82,3 +84,15 @@ def record_time_us(message: Message) -> int:
     """The time of a message's Kafka record in microseconds, which a producer may set as it likes: what lies thousands
     of years away is brought nearer."""
     return min(max(message.timestamp, -_MOST_MS), _MOST_MS) * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A record of our own log: it covers ``start`` … ``end`` of its source's sequence, and tells no progress."""
+
+    progress_us: ClassVar[int] = NO_TIME
+    idle: ClassVar[bool] = False
+
+    source: str
+    start: int
+    end: int

@@ -27,6 +27,8 @@ SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "min": 60.
 #: Endings of the signals that are made of a latency's distribution and say how long requests usually take.
 _USUAL_REQUESTS = ("mean", "p50", "p95")
 _SERVED = ("server", "consumer")
+#: Times of a part of a request, and of calls of others.
+_INSIDE = ("traces.operation.self_time", "traces.call.", "db.")
 #: Words of what says how much of a limit is taken.
 _OF_LIMIT = frozenset({"utilization", "utilisation"})
 
@@ -89,7 +91,3 @@ def is_share_of_limit(signal: Signal) -> bool:
     """Does it say which share of a limit is taken?"""
     words = frozenset(_WORDS.findall(signal.name.lower()))
     return signal.unit in ("1", "%") and bool(words & _OF_LIMIT) and role_of(signal) is SignalRole.SATURATION
-
-
-#: Times of a part of a request, and of calls of others.
-_INSIDE = ("traces.operation.self_time", "traces.call.", "db.")

@@ -17,7 +17,8 @@ from pipeline.records import Output, Produced
 from pipeline.settings import Settings
 from tests.benchmarks.shop_faults.judge import Transition
 from tests.benchmarks.shop_faults.story import START, Story
-from tests.benchmarks.shop_faults.telemetry_in import LAST_SECONDS, UNUSED, Record, settings, stretches
+from tests.benchmarks.shop_faults.telemetry_in import LAST_SECONDS, UNUSED, settings, stretches
+from tests.timeline import Record
 
 #: Topics of which everything is kept, to ask why.
 _KEPT = ("anomalies", "suppressions", "incidents", "topology", "dead-letter")

@@ -7,7 +7,6 @@ delays are told with the shipped lateness.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from tests.benchmarks.shop_faults import changes
@@ -35,17 +34,6 @@ def settings(bootstrap: str = "localhost:9092") -> dict[str, Any]:
             "idle_seconds": 900.0,
         },
     }
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A message as ``pipeline.records.Message`` asks for it."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def stretches(story: Story) -> Iterator[tuple[float, list[Sent]]]:
