@@ -28,6 +28,10 @@ The way of the data, and the rooms that it passes (folders of this package; ``de
                        ▼
                   calm.incidents   calm.incidents.state   calm.suppressions (and why)           Kafka, out
 
+      shadow           │   score and correlate once more, with policies that are only tried, from calm.signals
+                       ▼   and calm.anomalies to topics of their own
+                  calm.shadow.incidents …                                                       for people to compare
+
     records/      the frozen values that all of them exchange
     policies/     what people decide: detector policy, matchers, redaction, silences, maintenance, orders for incidents
     flow/         one pure chain per role (ingest, join, score, correlate): messages in, records and counts out

@@ -1,7 +1,8 @@
 """The composition root: reads top to bottom in the order of the data.
 
-``stages`` are all roles; ``create`` makes the Faust app of a worker: the windowed agents (shard services) of its
-roles, then the ordinary agents. ``faust -A pipeline.app`` finds it as ``app``, made from the environment.
+``stages`` are all roles but the shadow, which has ``shadow_stages``; ``create`` makes the Faust app of a worker: the
+windowed agents (shard services) of its roles, then the ordinary agents. ``faust -A pipeline.app`` finds it as ``app``,
+made from the environment.
 """
 
 import os
@@ -21,6 +22,7 @@ from pipeline.flow.inputs import ingest_chain
 from pipeline.flow.join_lines import LineJoinChain
 from pipeline.flow.join_spans import SpanJoinChain
 from pipeline.flow.score import ScoreChain
+from pipeline.flow.shadow_copy import ShadowCopyChain
 from pipeline.records import to_us
 from pipeline.settings import LINE_FORMATS, SPAN_FORMATS, InputSettings, Settings, load
 from pipeline.signals.aliases import ATTRIBUTES
@@ -45,9 +47,8 @@ class Worker:
 
 
 def stages(settings: Settings) -> tuple[Stage, ...]:
-    """What there is to run in shards, whatever roles a worker has."""
-    limits = settings.limits
-    flow = replace(flow_config(settings), most_held_rows=limits.max_held_points, most_held_bytes=limits.max_held_bytes)
+    """What there is to run in shards, whatever roles a worker has; without the shadow."""
+    flow = _bounded(settings)
     formats = {source.topic: source.format for source in settings.inputs}
 
     # telemetry in: points, lines and spans → columnar blocks, by workload or trace; events and changes
@@ -90,11 +91,45 @@ def stages(settings: Settings) -> tuple[Stage, ...]:
     return ingest, *joins, score, correlate
 
 
+def shadow_stages(settings: Settings) -> tuple[Stage, ...]:
+    """The same chains as score and correlate, with the policies in the shadow; flow.shadow says where they write."""
+    flow = replace(_bounded(settings), shadow=True)
+    # events, changes, edges and what people say → the shadow's own log
+    copy = Stage(
+        role="shadow-copy",
+        topics=(settings.topic("anomalies"),),
+        state_topic="shadow-copy.state",
+        chain=lambda topic, partition: ShadowCopyChain(partition, flow),
+    )
+    # raw values → anomalies
+    score = Stage(
+        role="shadow-score",
+        topics=(settings.topic("signals"),),
+        state_topic="shadow-score.state",
+        chain=lambda topic, partition: Carried("shadow-score", f"signals/{partition}", ScoreChain(partition, flow)),
+    )
+    # anomalies → incidents, marked
+    correlate = Stage(
+        role="shadow-correlate",
+        topics=(settings.topic("shadow.anomalies"),),
+        state_topic="shadow-correlate.state",
+        chain=lambda topic, partition: CorrelateChain(partition, flow),
+    )
+    return copy, score, correlate
+
+
+def _bounded(settings: Settings) -> FlowConfig:
+    """For who can read again what it let go."""
+    limits = settings.limits
+    return replace(flow_config(settings), most_held_rows=limits.max_held_points, most_held_bytes=limits.max_held_bytes)
+
+
 def create(settings: Settings) -> Worker:
     """Everything that a worker runs, nothing started yet."""
     telemetry = Telemetry()
     app = _faust_app(settings)
-    own = [stage for stage in stages(settings) if stage.role.partition("-")[0] in settings.worker.roles]
+    every = (*stages(settings), *shadow_stages(settings))
+    own = [stage for stage in every if stage.role.partition("-")[0] in settings.worker.roles]
     shards = tuple(ShardService(stage, settings, telemetry) for stage in own)
     probe = BrokerProbe(settings)
     endpoints = Endpoints(settings, shards, telemetry)

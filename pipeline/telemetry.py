@@ -81,6 +81,11 @@ class Telemetry:
         self.incidents = self._counter(
             "calmstream_incidents", "Counts how often an incident opened, was updated and resolved.", "transition"
         )
+        self.shadow_incidents = self._counter(
+            "calmstream_shadow_incidents",
+            "Counts the same of incidents of the role shadow, which nobody else is told.",
+            "transition",
+        )
         self.produced = self._counter(
             "calmstream_produced",
             "Counts the records that the broker has acknowledged, by the topic that they were written to.",
@@ -147,6 +152,7 @@ class Telemetry:
             self.anomalies.labels(transition)
         for transition in _TRANSITIONS:
             self.incidents.labels(transition)
+            self.shadow_incidents.labels(transition)
         for reason in HTTP_REASONS:
             self.http_refused.labels(reason)
 

@@ -7,7 +7,7 @@ import typer
 from rich.text import Text
 
 from pipeline.cli.impact_text import impacted_words
-from pipeline.cli.incident_states import Body, is_open, newest_states, signals_of
+from pipeline.cli.incident_states import Body, is_open, newest_states, signals_of, topic_of
 from pipeline.cli.options import Bootstrap, Config, settings_of
 from pipeline.cli.quieting import now_us
 from pipeline.cli.running import run
@@ -26,19 +26,21 @@ _LISTS = {
 def show(
     incident: Annotated[str, typer.Argument(metavar="INCIDENT", help="Id of the incident.")],
     as_json: Annotated[bool, typer.Option("--json", help="The same as one JSON object, for machines.")] = False,
+    shadow: Annotated[bool, typer.Option("--shadow", help="As the policies in the shadow have it.")] = False,
     config: Config = None,
     bootstrap: Bootstrap = None,
 ) -> None:
     """Show one incident: how it is, its transitions, members, candidates for its cause, and what people ordered."""
-    raise typer.Exit(run(_show(settings_of(config, bootstrap), incident, as_json=as_json)))
+    raise typer.Exit(run(_show(settings_of(config, bootstrap), incident, as_json=as_json, shadow=shadow)))
 
 
-async def _show(settings: Any, incident: str, *, as_json: bool) -> int:
-    newest = (await newest_states(settings)).get(incident)
-    events = (await incidents_about(settings, [incident])).get(incident, [])
+async def _show(settings: Any, incident: str, *, as_json: bool, shadow: bool) -> int:
+    newest = (await newest_states(settings, shadow=shadow)).get(incident)
+    events = (await incidents_about(settings, [incident], topic=topic_of(shadow=shadow))).get(incident, [])
     body = _newest([*events, *([newest] if newest is not None else [])])
     if body is None:
-        say(f"No incident has the id {incident}; calmstream incidents lists them.")
+        listing = "calmstream incidents --shadow" if shadow else "calmstream incidents"
+        say(f"No incident has the id {incident}; {listing} lists them.")
         return 1
     orders, holding = await _said(settings, body)
     report = {"incident": body, "life": _life(events), "orders": orders, "held_back_by": holding}
@@ -106,6 +108,8 @@ def _lines(report: Mapping[str, Any]) -> Iterator[Text]:
         (severity, SEVERITY_STYLES.get(severity, "")),
         f", scope {plain(body.get('scope', ''))}, since {short(str(body.get('onset_time', '')))}",
     )
+    if body.get("shadow"):
+        yield Text("in the shadow: made by policies that are only tried")
     if body.get("close_reason"):
         yield Text(f"closed: {plain(body['close_reason'])}")
     for each in report["held_back_by"]:

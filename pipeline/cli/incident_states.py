@@ -16,16 +16,21 @@ _OVER = frozenset({"resolved", "merged", "withdrawn"})
 _KINDS = {"id": str, "revision": int, "updated_time": str, "state": str}
 
 
+def topic_of(*, shadow: bool) -> str:
+    """The topic of their transitions, by its short name."""
+    return "shadow.incidents" if shadow else "incidents"
+
+
 def is_open(body: Body) -> bool:
     """Does it go on?"""
     return body["state"] not in _OVER
 
 
-async def newest_states(settings: Any) -> dict[str, Body]:
-    """Incident id → body of its highest revision."""
+async def newest_states(settings: Any, *, shadow: bool = False) -> dict[str, Body]:
+    """Incident id → body of its highest revision; of the live ones, or of those in the shadow."""
     from pipeline.streams.reading import open_reader
 
-    topic = settings.topic("incidents.state")
+    topic = settings.topic(f"{topic_of(shadow=shadow)}.state")
     async with open_reader(settings, topic) as reader:
         return await newest(reader, topic)
 

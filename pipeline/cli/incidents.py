@@ -1,7 +1,7 @@
 """``calmstream incidents``: what is going on, and each transition as it comes; below it what people do with them."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -9,9 +9,10 @@ from rich.text import Text
 
 from pipeline.cli import incident_orders, incident_show
 from pipeline.cli.impact_text import impacted_in_short, impacted_words
-from pipeline.cli.incident_states import Body, body_of, is_open, newest, newest_states
+from pipeline.cli.incident_states import Body, body_of, is_open, newest, newest_states, topic_of
 from pipeline.cli.options import Bootstrap, Config, seconds_of, settings_of
 from pipeline.cli.running import run
+from pipeline.cli.shadow_difference import difference, not_in_shadow
 from pipeline.cli.terminal import (
     MOST_CHARACTERS,
     SEVERITY_STYLES,
@@ -23,6 +24,7 @@ from pipeline.cli.terminal import (
     number,
     plain,
     say,
+    several,
     short,
     table,
     unit_of,
@@ -46,6 +48,10 @@ def incidents(
     since: Annotated[
         str | None, typer.Option(help="Of the resolved ones only those with news in the last 30s, 15m, 1h, 2d.")
     ] = None,
+    shadow: Annotated[
+        bool,
+        typer.Option("--shadow", help="What policies in the shadow make of it, and how what is live differs."),
+    ] = False,
     config: Config = None,
     bootstrap: Bootstrap = None,
 ) -> None:
@@ -56,13 +62,15 @@ def incidents(
     described in docs/schema/incident.json.
     """
     if context.invoked_subcommand is not None:
-        if follow or as_json or only_open or since is not None or config is not None or bootstrap is not None:
+        if follow or as_json or only_open or shadow or (since, config, bootstrap) != (None, None, None):
             raise typer.BadParameter(f"options of {context.invoked_subcommand} stand behind its name")
         return
     least = "" if since is None else iso(max(to_us(time.time() - seconds_of(since)), 0))
     view = _View(as_json=as_json, only_open=only_open, least=least)
     settings = settings_of(config, bootstrap)
-    raise typer.Exit(run(_follow(settings, view, looks_back=since is not None) if follow else _list(settings, view)))
+    if follow:
+        raise typer.Exit(run(_follow(settings, view, looks_back=since is not None, topic=topic_of(shadow=shadow))))
+    raise typer.Exit(run(_list_shadow(settings, view) if shadow else _list(settings, view)))
 
 
 class _View:
@@ -74,21 +82,26 @@ class _View:
         self._least = least
         self._console = console()
 
+    @property
+    def is_json(self) -> bool:
+        return self._as_json
+
     def wants(self, body: Body) -> bool:
         return is_open(body) or (not self._only_open and body["updated_time"] >= self._least)
 
-    def table(self, bodies: Iterable[Body]) -> None:
-        """All of them at once, the newest first."""
+    def table(self, bodies: Iterable[Body], beside: Mapping[str, str] | None = None) -> None:
+        """All of them at once, the newest first; ``beside``: what is to be said of some, by id."""
         chosen = sorted(filter(self.wants, bodies), key=lambda body: (body["updated_time"], body["id"]), reverse=True)
         if self._as_json:
             for body in chosen:
                 self.transition(body)
             return
-        shown = table("state", "severity", "since", "last news", ">signals", "impacted", "what", "id")
+        more = [] if beside is None else ["live"]
+        shown = table("state", "severity", "since", "last news", ">signals", "impacted", "what", "id", *more)
         rows = 0
         for body in chosen:
             try:
-                shown.add_row(*_row(body))
+                shown.add_row(*_row(body), *(cell((beside or {}).get(body["id"], "–")) for _ in more))
                 rows += 1
             except (KeyError, TypeError, ValueError) as error:
                 _not_ours(body, error)
@@ -118,11 +131,22 @@ async def _list(settings: Any, view: _View) -> int:
     return 0
 
 
-async def _follow(settings: Any, view: _View, *, looks_back: bool) -> int:
+async def _list_shadow(settings: Any, view: _View) -> int:
+    """What the shadow has, what is live of it, and what is live and not there."""
+    tried, live = await newest_states(settings, shadow=True), await newest_states(settings)
+    view.table(tried.values(), {id_: difference(body, live.get(id_)) for id_, body in tried.items()})
+    missing = [body for body in not_in_shadow(live, tried) if view.wants(body)]
+    if missing and not view.is_json:
+        say(f"\nLive, and not in the shadow: {several(len(missing), 'incident')}")
+        view.table(missing)
+    return 0
+
+
+async def _follow(settings: Any, view: _View, *, looks_back: bool, topic: str) -> int:
     """What is open now (or was resolved lately, for one who looks back), then every transition that comes after."""
     from pipeline.streams.reading import open_reader
 
-    events, state = settings.topic("incidents"), settings.topic("incidents.state")
+    events, state = settings.topic(topic), settings.topic(f"{topic}.state")
     async with open_reader(settings, events, state) as reader:
         places = await reader.ends(events)  # before the state is read: what comes meanwhile is seen there or here
         known = await newest(reader, state)

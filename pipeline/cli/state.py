@@ -17,7 +17,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-ShardRole = Literal["ingest", "join-logs", "join-spans", "score", "correlate"]
+ShardRole = Literal[
+    "ingest", "join-logs", "join-spans", "score", "correlate", "shadow-copy", "shadow-score", "shadow-correlate"
+]
 Partition = Annotated[int | None, typer.Option(min=0, help="Only this partition of what the role reads.")]
 
 #: What a role learns, and what becomes of it.
@@ -29,12 +31,15 @@ _ANEW = {
     "stays open until correlate is reset too",
     "correlate": "which incidents are open. Those that are open now are not told to end; what is read again is told "
     "again with the same ids and revisions where it comes out the same",
+    "shadow-copy": "what of events, changes and people's orders the shadow has",
+    "shadow-score": "the same as by score, for policies in the shadow. Live anomalies stay as they are",
+    "shadow-correlate": "the same as by correlate, for policies in the shadow. Live incidents stay as they are",
 }
 
 
 @app.command("inspect")
 def inspect(
-    role: Annotated[ShardRole | None, typer.Option(help="Only this role.")] = None,
+    role: Annotated[ShardRole | None, typer.Option(help="Only this role; all but the shadow's without it.")] = None,
     file: Annotated[Path | None, typer.Option(help="A file of state export, instead of what is on the broker.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")] = False,
     config: Config = None,
@@ -52,7 +57,7 @@ def inspect(
 @app.command("export")
 def export(
     file: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
-    role: Annotated[ShardRole | None, typer.Option(help="Only this role.")] = None,
+    role: Annotated[ShardRole | None, typer.Option(help="Only this role; all but the shadow's without it.")] = None,
     partition: Partition = None,
     config: Config = None,
     bootstrap: Bootstrap = None,
@@ -81,13 +86,18 @@ def reset(
     raise typer.Exit(run(_reset(settings_of(config, bootstrap), role, partition, yes=yes, dry_run=dry_run)))
 
 
+def _stages(settings: Any, role: str | None) -> list[Any]:
+    """Of this role, or of all; the shadow's only where they are asked for."""
+    from pipeline.app import shadow_stages, stages
+
+    every = stages(settings) if role is None else (*stages(settings), *shadow_stages(settings))
+    return [stage for stage in every if role in (None, stage.role)]
+
+
 async def _of_broker(settings: Any, role: str | None) -> AsyncIterator[dict[str, Any]]:
-    from pipeline.app import stages
     from pipeline.streams.state.saved_state import saved_shards, size_of
 
-    for stage in stages(settings):
-        if role not in (None, stage.role):
-            continue
+    for stage in _stages(settings, role):
         async for saved in saved_shards(settings, stage):
             taken = saved.snapshot
             yield {
@@ -107,11 +117,11 @@ async def _of_broker(settings: Any, role: str | None) -> AsyncIterator[dict[str,
 
 
 async def _of_file(settings: Any, file: Path, role: str | None) -> AsyncIterator[dict[str, Any]]:
-    from pipeline.app import stages
+    from pipeline.app import shadow_stages, stages
     from pipeline.streams.state import state_file
     from pipeline.streams.state.saved_state import judged, size_of
 
-    by_role = {stage.role: stage for stage in stages(settings)}
+    by_role = {stage.role: stage for stage in (*stages(settings), *shadow_stages(settings))}
     try:
         written_by, states = state_file.read(file)
         say(f"{file} was written by Calmstream {written_by}.")
@@ -183,14 +193,11 @@ def _verdict(shard: dict[str, Any]) -> Any:
 
 
 async def _export(settings: Any, file: Path, role: str | None, partition: int | None) -> int:
-    from pipeline.app import stages
     from pipeline.streams.state import state_file
     from pipeline.streams.state.saved_state import saved_shards
 
     kept, missing = [], []
-    for stage in stages(settings):
-        if role not in (None, stage.role):
-            continue
+    for stage in _stages(settings, role):
         async for saved in saved_shards(settings, stage):
             if partition not in (None, saved.place.partition) or not saved.wanted:
                 continue
@@ -211,10 +218,10 @@ async def _export(settings: Any, file: Path, role: str | None, partition: int | 
 
 
 async def _reset(settings: Any, role: str, partition: int | None, *, yes: bool, dry_run: bool) -> int:
-    from pipeline.app import stages
+    from pipeline.app import shadow_stages, stages
     from pipeline.streams.state import state_reset
 
-    every = stages(settings)
+    every = (*stages(settings), *shadow_stages(settings))
     if role not in {stage.role for stage in every}:
         raise _failed(f"the configuration has no role {role}: no input is of its kind")
     planned = await state_reset.plan(settings, every, role, partition)

@@ -71,12 +71,13 @@ def _counts(texts: list[str]) -> dict[str, int]:
 
 
 async def _grow(settings: Any, counts: dict[str, int], *, yes: bool, dry_run: bool) -> int:
-    from pipeline.app import stages
+    from pipeline.app import shadow_stages, stages
     from pipeline.streams.state import growth
 
     now = {**settings.topics.partitions_by_topic, **counts}
     topics = settings.topics.model_copy(update={"partitions_by_topic": now})
-    before, after = stages(settings), stages(settings.model_copy(update={"topics": topics}))
+    then = settings.model_copy(update={"topics": topics})
+    before, after = ((*stages(each), *shadow_stages(each)) for each in (settings, then))
     planned = await growth.plan(settings, counts, before, after)
     for each in planned:
         print(_words(each))

@@ -69,11 +69,11 @@ async def anomalies_about(settings: Any, texts: Iterable[str]) -> dict[str, list
     return await _events(settings, "anomalies", texts, decode)
 
 
-async def incidents_about(settings: Any, texts: Iterable[str]) -> dict[str, list[Body]]:
+async def incidents_about(settings: Any, texts: Iterable[str], *, topic: str = "incidents") -> dict[str, list[Body]]:
     """Incidents in whose events one of the texts (ids; an empty one is in all) stands: by id, by revision."""
     from pipeline.codecs import incident_event
 
-    return await _events(settings, "incidents", texts, incident_event.decode)
+    return await _events(settings, topic, texts, incident_event.decode)
 
 
 async def suppressions_about(settings: Any, texts: Iterable[str]) -> dict[str, list[Body]]:

@@ -18,7 +18,8 @@ from pipeline.streams import logs
 def worker(
     config: Annotated[Path | None, typer.Option(help="YAML file with the configuration.")] = None,
     roles: Annotated[
-        str | None, typer.Option(help="Roles to run, with commas: ingest,join,score,correlate (default all).")
+        str | None,
+        typer.Option(help="Roles to run, with commas: ingest,join,score,correlate (the default), shadow."),
     ] = None,
     bootstrap: Annotated[str | None, typer.Option(help="Address of the Kafka broker, host:port.")] = None,
 ) -> None:

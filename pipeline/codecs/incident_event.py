@@ -17,8 +17,8 @@ SOURCE = "/calmstream"
 TYPE_PREFIX = "dev.calmstream.incident."
 
 
-def body(incident: Incident) -> dict[str, Any]:
-    """The JSON data of an incident event; see docs/schema/incident.json."""
+def body(incident: Incident, *, shadow: bool = False) -> dict[str, Any]:
+    """The JSON data of an incident event; see docs/schema/incident.json. ``shadow``: policies in the shadow made it."""
     return {
         "id": incident.id,
         "dedup_key": incident.id,
@@ -56,6 +56,7 @@ def body(incident: Incident) -> dict[str, Any]:
         "similar_past": [_similar(each) for each in incident.similar],
         "suppressed_counts": dict(incident.suppressed),
         "detector": {"version": incident.detector},
+        "shadow": shadow,
     }
 
 
@@ -137,7 +138,7 @@ def _member(member: Member) -> dict[str, Any]:
     }
 
 
-def encode(incident: Incident) -> tuple[bytes, tuple[tuple[str, bytes], ...]]:
+def encode(incident: Incident, *, shadow: bool = False) -> tuple[bytes, tuple[tuple[str, bytes], ...]]:
     """Value and headers."""
     attributes = {
         "specversion": "1.0",
@@ -150,7 +151,7 @@ def encode(incident: Incident) -> tuple[bytes, tuple[tuple[str, bytes], ...]]:
     headers = [("content-type", b"application/json")]
     headers += [(f"ce_{name}", text.encode()) for name, text in attributes.items()]
     headers.append(("calm_decided_us", str(incident.step_us).encode()))
-    return _json.encode(body(incident)), tuple(headers)
+    return _json.encode(body(incident, shadow=shadow)), tuple(headers)
 
 
 def decode(message: Message) -> dict[str, Any]:

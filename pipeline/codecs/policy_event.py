@@ -1,6 +1,8 @@
 """Policies as bytes: JSON on ``calm.control``, and control records in the log of ``calm.signals``.
 
-On ``calm.control`` the key is ``policy/<name>`` and a record without a value removes the policy. A *control record* is
+On ``calm.control`` the key is ``policy/<name>``, or ``policy-shadow/<name>`` for one that is only tried in the shadow,
+and a record without a value removes the policy: a policy is promoted by writing the same value under the other key. A
+*control record* is
 one or several of those with their offsets there, as written into every partition of ``calm.signals``; the header
 ``calm_type`` tells it from a block of values.
 
@@ -18,7 +20,7 @@ from pipeline.records.message import Headers
 _json = msgspec.json.Encoder()
 
 #: What keys on ``calm.control`` start with.
-KEY_PREFIX = "policy/"
+KEY_PREFIX, SHADOW_KEY_PREFIX = "policy/", "policy-shadow/"
 #: Header of a control record.
 CONTROL = ("calm_type", b"control")
 
@@ -27,8 +29,8 @@ class BadPolicy(ValueError):
     """A record that is no policy of ours; the message says what is wrong with it."""
 
 
-def key_of(name: str) -> bytes:
-    return f"{KEY_PREFIX}{name}".encode()
+def key_of(name: str, *, shadow: bool = False) -> bytes:
+    return f"{SHADOW_KEY_PREFIX if shadow else KEY_PREFIX}{name}".encode()
 
 
 def encode(policy: Policy) -> bytes:
@@ -40,15 +42,17 @@ def decode(key: bytes | None, value: bytes | None, offset: int) -> Change:
     """A record of ``calm.control``. Raises BadPolicy."""
     try:
         written = (key or b"").decode()
-        if not written.startswith(KEY_PREFIX) or written == KEY_PREFIX:
-            raise ValueError(f"the key is {written!r}; it must be {KEY_PREFIX}<name>")
-        name = written.removeprefix(KEY_PREFIX)
+        shadow = written.startswith(SHADOW_KEY_PREFIX)
+        prefix = SHADOW_KEY_PREFIX if shadow else KEY_PREFIX
+        name = written.removeprefix(prefix)
+        if not written.startswith(prefix) or not name:
+            raise ValueError(f"the key is {written!r}; it must be {KEY_PREFIX}<name> or {SHADOW_KEY_PREFIX}<name>")
         policy = None if value is None else policy_of(msgspec.json.decode(value))
         if policy is not None and policy.name != name:
             raise ValueError(f"the key is {written!r}, but the name is {policy.name!r}")
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise BadPolicy(f"not a policy: {error}") from error
-    return Change(offset, name, policy)
+    return Change(offset, name, policy, shadow)
 
 
 def is_control(headers: Headers) -> bool:
@@ -58,23 +62,38 @@ def is_control(headers: Headers) -> bool:
 
 def encode_control(control: Control) -> tuple[bytes, tuple[tuple[str, bytes], ...]]:
     """Value and headers of a control record."""
-    changes = [[one.offset, one.name, None if one.policy is None else form_of(one.policy)] for one in control.changes]
-    return _json.encode({"end": control.end, "complete": control.complete, "changes": changes}), (CONTROL,)
+    live = _rows(control, shadow=False)
+    written: dict[str, Any] = {"end": control.end, "complete": control.complete, "changes": live}
+    if tried := _rows(control, shadow=True):
+        written["shadow"] = tried
+    return _json.encode(written), (CONTROL,)
+
+
+def _rows(control: Control, *, shadow: bool) -> list["_Row"]:
+    chosen = [one for one in control.changes if one.shadow == shadow]
+    return [(one.offset, one.name, None if one.policy is None else form_of(one.policy)) for one in chosen]
 
 
 def decode_control(value: bytes | None) -> Control:
     """Raises BadPolicy."""
     try:
         found = msgspec.json.decode(value or b"", type=_Control)
-        changes = tuple(
-            Change(offset, name, None if form is None else policy_of(form)) for offset, name, form in found.changes
-        )
+        rows = [*((row, False) for row in found.changes), *((row, True) for row in found.shadow)]
+        changes = [
+            Change(offset, name, None if form is None else policy_of(form), shadow)
+            for (offset, name, form), shadow in rows
+        ]
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise BadPolicy(f"not a control record: {error}") from error
-    return Control(found.end, changes, found.complete)
+    return Control(found.end, tuple(sorted(changes, key=lambda one: one.offset)), found.complete)
+
+
+#: Offset, name, form.
+_Row = tuple[int, str, dict[str, Any] | None]
 
 
 class _Control(msgspec.Struct):
     end: int
     complete: bool
-    changes: list[tuple[int, str, dict[str, Any] | None]]
+    changes: list[_Row]
+    shadow: list[_Row] = []

@@ -13,6 +13,7 @@ class FlowConfig:
     """Times in microseconds; ``sources`` are the input partitions (``topic/partition``) that feed ``calm.signals``.
 
     ``policy`` is the base of all policies, ``policies`` are those of the configuration; live ones come in the log.
+    ``shadow``: policies in the shadow count too, and incidents are marked so (see flow.shadow).
     """
 
     sources: tuple[str, ...]
@@ -45,6 +46,7 @@ class FlowConfig:
     resolve_us: int = 30 * US
     habits: bool = True  # incidents that usually pass, or are frequent or regular, are held back until they are worse
     reopen_us: int = 900 * US  # after its end an incident comes back with its signals for so long
+    shadow: bool = False
 
     def window_of(self, kind: Kind) -> int:
         """Length of the windows of signals of this kind; shares are told with the distributions beside them, and sparse

@@ -23,6 +23,7 @@ from pipeline.codecs import (
     suppression_event,
     vitals_event,
 )
+from pipeline.flow import shadow
 from pipeline.flow.chain import Numbers, damaged, other_version
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.dead_letter import dead_letter
@@ -75,7 +76,8 @@ class CorrelateChain:
     """The shard of partition ``partition`` of ``calm.anomalies``."""
 
     def __init__(self, partition: int, config: FlowConfig) -> None:
-        self._name = f"anomalies/{partition}"
+        self._name = f"{shadow.topic_of('anomalies', config)}/{partition}"
+        self._role = shadow.role_of("correlate", config)
         self._config = config
         self._intake = Intake(config.signal_shards(), 0)
         self._neighbours = Neighbours(config.join_us)
@@ -287,7 +289,7 @@ class CorrelateChain:
 
     def _emit(self, incidents: Sequence[Incident], out: Output) -> None:
         for incident in incidents:
-            value, headers = incident_event.encode(incident)
+            value, headers = incident_event.encode(incident, shadow=self._config.shadow)
             out.count("incident", incident.transition)
             out.records.append(Produced("incidents", value, incident.id.encode(), headers=headers))
 
@@ -338,7 +340,7 @@ class CorrelateChain:
 
     def restore(self, snapshot: Snapshot) -> None:
         if snapshot.version != _VERSION:
-            raise other_version("correlate", self._name, snapshot.version, _VERSION)
+            raise other_version(self._role, self._name, snapshot.version, _VERSION)
         try:
             head = msgspec.msgpack.decode(snapshot.head)
             self._read = head["read"]
@@ -359,7 +361,7 @@ class CorrelateChain:
             self._grouping.quieted.load(head["quieted"])
             self._grouping.ordered.load(head["ordered"])
         except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
-            raise damaged("correlate", self._name, repr(error)) from error
+            raise damaged(self._role, self._name, repr(error)) from error
 
     def heard(self) -> dict[str, int]:
         return self._intake.heard()

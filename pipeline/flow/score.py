@@ -30,7 +30,7 @@ from pipeline.codecs import (
     signal_block,
     vitals_event,
 )
-from pipeline.flow import correction_state, known_signals
+from pipeline.flow import correction_state, known_signals, shadow
 from pipeline.flow.absences import Absences
 from pipeline.flow.chain import Numbers, damaged, other_version
 from pipeline.flow.config import FlowConfig
@@ -82,7 +82,8 @@ class ScoreChain:
     def __init__(self, partition: int, config: FlowConfig) -> None:
         self._name = f"signals/{partition}"
         self._config = config
-        self._policies = LivePolicies(config.policy, config.policies)
+        self._role = shadow.role_of("score", config)
+        self._policies = LivePolicies(config.policy, config.policies, shadow=config.shadow)
         extra = {"signal": known_signals.FIELDS, "rates": rates.FIELDS}
         self._scorer = Scorer(self._policies.table, extra, known_signals.GIVEN, measures)
         self._known = KnownSignals(self._scorer, config)
@@ -397,7 +398,7 @@ class ScoreChain:
 
     def restore(self, snapshot: Snapshot) -> None:
         if snapshot.version != self._version:
-            raise other_version("score", self._name, snapshot.version, self._version)
+            raise other_version(self._role, self._name, snapshot.version, self._version)
         try:
             head = msgspec.msgpack.decode(snapshot.head)
             offset, progress, closed_us, sent, self._read, self._known.tick_us, policies = head
@@ -418,7 +419,7 @@ class ScoreChain:
             if "corrections" in snapshot.names:
                 correction_state.unpack(snapshot.blocks["corrections"], self._late.kept)
         except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
-            raise damaged("score", self._name, repr(error)) from error
+            raise damaged(self._role, self._name, repr(error)) from error
 
     def heard(self) -> dict[str, int]:
         return self._intake.heard()

@@ -65,7 +65,12 @@ def _score() -> None:
     inherit(heirs, 3, 0, stranger=True)
 
 
-_OF_ROLE: Mapping[str, Callable[[], None]] = {"ingest": _ingest, "join": _join, "score": _score}
+_OF_ROLE: Mapping[str, Callable[[], None]] = {
+    "ingest": _ingest,
+    "join": _join,
+    "score": _score,
+    "shadow": _score,
+}
 
 
 if __name__ == "__main__":

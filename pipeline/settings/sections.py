@@ -9,7 +9,7 @@ from pipeline.policies.redaction import REPLACEMENT, Redaction, RedactionRule
 from pipeline.policies.roles import GivenRoles, Meant, meant_of
 from pipeline.records import Kind
 
-Role = Literal["ingest", "join", "score", "correlate"]
+Role = Literal["ingest", "join", "score", "correlate", "shadow"]
 Format = Literal[
     "json_points",
     "otlp_metrics",

@@ -18,7 +18,7 @@ Operation = Literal["READ", "WRITE", "CREATE", "ALTER", "DESCRIBE", "DESCRIBE_CO
 
 _INPUTS = "inputs"
 #: Checkpoints, and the consumer group of the shards that they are of, by their names without the prefix.
-_STATES = tuple(row.name for row in OUTPUTS if row.name.endswith(".state") and row.name != "incidents.state")
+_STATES = tuple(row.name for row in OUTPUTS if row.name.endswith(".state") and "incidents" not in row.name)
 #: The group of the ordinary agents of all roles.
 AGENTS = "agents"
 
@@ -57,8 +57,8 @@ class Uses:
     looks: tuple[str, ...] = ()
 
 
-def _shards(role: str, reads: str, *writes: str) -> Uses:
-    return Uses((reads, f"{role}.state"), (*writes, "dead-letter", f"{role}.state"), role)
+def _shards(role: str, reads: str, *writes: str, letters: bool = True) -> Uses:
+    return Uses((reads, f"{role}.state"), (*writes, *(["dead-letter"] if letters else []), f"{role}.state"), role)
 
 
 #: Roles of a worker, each with its parts.
@@ -75,6 +75,17 @@ WORKERS: Mapping[str, tuple[Uses, ...]] = {
     "correlate": (
         _shards("correlate", "anomalies", "incidents", "suppressions"),
         Uses(("incidents",), ("incidents.state",), AGENTS, looks=("control",)),
+    ),
+    "shadow": (
+        _shards("shadow-copy", "anomalies", "shadow.anomalies", letters=False),
+        _shards("shadow-score", "signals", "shadow.anomalies", letters=False),
+        _shards(
+            "shadow-correlate",
+            "shadow.anomalies",
+            "shadow.incidents",
+            "shadow.incidents.state",
+            "shadow.suppressions",
+        ),
     ),
 }
 #: Everything in the table.

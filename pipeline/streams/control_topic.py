@@ -27,9 +27,9 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """Policies that are ``live``, and what is ``said`` about incidents, in the order of their offsets; ``broken`` and
-    ``broken_said`` say what is wrong with records; ``end`` of the topic. ``ever_said``: is there a trace of anything
-    said, be it that it was taken away?"""
+    """Policies that are ``live``, those that are tried in the ``shadow``, and what is ``said`` about incidents, in the
+    order of their offsets; ``broken`` and ``broken_said`` say what is wrong with records; ``end`` of the topic.
+    ``ever_said``: is there a trace of anything said, be it that it was taken away?"""
 
     live: tuple[Live, ...]
     broken: tuple[str, ...]
@@ -37,11 +37,14 @@ class Everything:
     said: tuple[Said, ...] = ()
     broken_said: tuple[str, ...] = ()
     ever_said: bool = False
+    shadow: tuple[Live, ...] = ()
 
     def control(self) -> Control:
         """The policies as one control record."""
-        changes = tuple(Change(one.offset, one.policy.name, one.policy) for one in self.live)
-        return Control(self.end, changes, complete=not self.broken)
+        changes = [Change(one.offset, one.policy.name, one.policy) for one in self.live]
+        changes += [Change(one.offset, one.policy.name, one.policy, shadow=True) for one in self.shadow]
+        changes.sort(key=lambda change: change.offset)
+        return Control(self.end, tuple(changes), complete=not self.broken)
 
     def said_controls(self) -> list[SaidControl]:
         """What is said about incidents, as said records; none where nothing ever was."""
@@ -59,7 +62,9 @@ async def read(settings: Settings) -> Everything:
         end = max((await reader.ends(topic)).values(), default=0)
         async for records in reader.everything(topic):
             newest |= {record.key: record for record in records}
-    live, broken, said, broken_said = [], [], [], []
+    live: list[Live] = []
+    shadow: list[Live] = []
+    broken, said, broken_said = [], [], []
     for record in newest.values():
         end = max(end, record.offset + 1)
         if said_record.is_kind(record.key):
@@ -74,22 +79,25 @@ async def read(settings: Settings) -> Everything:
             broken.append(f"{topic}/{record.partition} offset {record.offset}: {error}")
             continue
         if change.policy is not None:
-            live.append(Live(change.policy, record.offset, record.timestamp))
+            (shadow if change.shadow else live).append(Live(change.policy, record.offset, record.timestamp))
     there = sorted((one for one in said if one.what is not None), key=lambda one: one.offset)
     live.sort(key=lambda one: one.offset)
-    return Everything(
-        tuple(live), tuple(broken), end, tuple(there), tuple(broken_said), ever_said=bool(said or broken_said)
-    )
+    shadow.sort(key=lambda one: one.offset)
+    ever_said = bool(said or broken_said)
+    return Everything(tuple(live), tuple(broken), end, tuple(there), tuple(broken_said), ever_said, tuple(shadow))
 
 
-async def write(settings: Settings, policies: Iterable[Policy]) -> None:
-    """Apply policies, in this order; returns when the broker has them. Raises WorkerExit."""
-    await _send(settings, [(policy_event.key_of(policy.name), policy_event.encode(policy)) for policy in policies])
+async def write(settings: Settings, policies: Iterable[Policy], *, shadow: bool = False) -> None:
+    """Apply policies, in this order, or try them in the shadow; returns when the broker has them. Raises WorkerExit."""
+    records: list[tuple[bytes, bytes | None]] = [
+        (policy_event.key_of(policy.name, shadow=shadow), policy_event.encode(policy)) for policy in policies
+    ]
+    await _send(settings, records)
 
 
-async def remove(settings: Settings, name: str) -> None:
+async def remove(settings: Settings, name: str, *, shadow: bool = False) -> None:
     """Take a policy away. Raises WorkerExit."""
-    await _send(settings, [(policy_event.key_of(name), None)])
+    await _send(settings, [(policy_event.key_of(name, shadow=shadow), None)])
 
 
 async def say(settings: Settings, whats: Iterable[What], forget: Iterable[str] = ()) -> None:

@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 from prometheus_client import Gauge
 
 from pipeline.flow.chain import Chain
+from pipeline.flow.shadow import is_shadow
 from pipeline.records import NO_TIME, US
 from pipeline.telemetry import Telemetry
 
@@ -21,6 +22,8 @@ def show(telemetry: Telemetry, role: str, partition: TopicPartition, chain: Chai
     watermark_us = chain.watermark_us()
     if watermark_us > NO_TIME:
         telemetry.watermark.labels(role, where).set(watermark_us / US)
+    if is_shadow(role):
+        return  # what it knows is known to the live roles, and counts once
     gauges = chain.gauges()
     if "signals" in gauges:
         telemetry.signals.labels(where).set(gauges["signals"])
@@ -47,7 +50,8 @@ def hide(telemetry: Telemetry, role: str, partitions: Iterable[TopicPartition]) 
     for partition in partitions:
         where, place = _where(partition), (role, partition.topic, str(partition.partition))
         gone += [(telemetry.lag, place), (telemetry.lag_seconds, place), (telemetry.watermark, (role, where))]
-        gone += [(telemetry.signals, (where,)), (telemetry.open_incidents, (where,))]
+        if not is_shadow(role):
+            gone += [(telemetry.signals, (where,)), (telemetry.open_incidents, (where,))]
     for gauge, labels in gone:
         with contextlib.suppress(KeyError):
             gauge.remove(*labels)

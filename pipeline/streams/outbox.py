@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer, TopicPartition, errors
 from aiokafka.errors import KafkaError
 
+from pipeline.flow.shadow import redirected
 from pipeline.records import US, Counts, Output, Produced
 from pipeline.settings import Settings
 from pipeline.streams import refused_writes
@@ -47,12 +48,16 @@ class Outbox:
         self._looked_at = time.monotonic()
         self._now = 0.0  # by our own clock, which stands still with this process
 
-    async def write(self, output: Output) -> None:
-        """Hand over the records of a chain; waits only while the producer's buffer for a partition is full."""
+    async def write(self, output: Output, read_from: str = "") -> None:
+        """Hand over the records of a chain, each for the topic that its role has for it; waits only while the
+        producer's buffer for a partition is full. ``read_from``: the topic of what it was made of."""
+        output = redirected(self._role, output)
         for record in output.records:
             await self._send(self._settings.topic(record.topic), record)
             if record.topic == "incidents":
                 self._show_latency(record)
+            elif record.topic == "dead-letter":
+                self._telemetry.dead_letters.labels(self._role, read_from).inc()
         self._show(output.counts)
 
     async def write_state(self, place: TopicPartition, records: Iterable[tuple[bytes, bytes | None]]) -> int:
@@ -162,6 +167,8 @@ class Outbox:
                 telemetry.anomalies.labels(reason).inc(number)
             elif what == "incident":
                 telemetry.incidents.labels(reason).inc(number)
+            elif what == "shadow_incident":
+                telemetry.shadow_incidents.labels(reason).inc(number)
 
     def _show_latency(self, incident: Produced) -> None:
         decided_us = int(dict(incident.headers)["calm_decided_us"])

@@ -238,9 +238,7 @@ class ShardService(Service):
         shard.quiet.heard()
         shard.unsaved = True
         self.telemetry.messages.labels(self.stage.role, partition.topic).inc(len(records))
-        await self._outbox.write(output)
-        if letters := sum(record.topic == "dead-letter" for record in output.records):
-            self.telemetry.dead_letters.labels(self.stage.role, partition.topic).inc(letters)
+        await self._outbox.write(output, partition.topic)
 
     async def _off_the_loop(self, chain: Chain, call: Callable[..., _T], *arguments: Any) -> _T:
         """What may take long, such as a window of a hundred thousand new signals: heartbeats go on meanwhile."""

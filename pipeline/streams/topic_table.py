@@ -91,6 +91,14 @@ OUTPUTS: tuple[Row, ...] = (
     _state("join-spans", follows="spans"),
     _state("score", follows="signals"),
     _state("correlate", follows="anomalies"),
+    # what policies in the shadow would do: apart, so that nobody who reads incidents is woken by it
+    Row("shadow.anomalies", "scope", "JSON", "delete", 7 * _DAY, follows="anomalies", read_from_state=True),
+    Row("shadow.suppressions", "scope", "CloudEvent: why no incident began", "delete", 7 * _DAY),
+    Row("shadow.incidents", "incident id", "CloudEvent, binary mode, JSON: each transition", "delete", 30 * _DAY),
+    Row("shadow.incidents.state", "incident id", "JSON: the incident as it is", "compact"),
+    _state("shadow-copy", follows="anomalies"),
+    _state("shadow-score", follows="signals"),
+    _state("shadow-correlate", follows="anomalies"),
 )
 
 

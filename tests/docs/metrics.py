@@ -13,7 +13,8 @@ PAGE = DOCS / "metrics.md"
 
 #: What a label stands for, and how many values it can have.
 LABELS = {
-    "role": "`ingest`, `join-logs`, `join-spans`, `score` or `correlate`",
+    "role": "`ingest`, `join-logs`, `join-spans`, `score` or `correlate`; `shadow-copy`, `shadow-score` and "
+    "`shadow-correlate` of the role `shadow`",
     "topic": "a topic that the configuration names, or one of our own",
     "partition": "a partition's number, or topic/number where the meaning says so",
     "reason": "one of those in [operations.md](operations.md#reasons-of-drops); of refused requests one of a fixed few",

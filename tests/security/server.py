@@ -21,7 +21,10 @@ from tests.security.certificates import CLIENT, KEY_PASSWORD, Certificates
 SECRET = "correct horse battery staple"
 #: Users that may do everything, by how they come; the roles' users come by PLAIN and may do what they are granted.
 USERS = {"PLAIN": "plain", "SCRAM-SHA-256": "scram256", "SCRAM-SHA-512": "scram512", "OAUTHBEARER": "bearer"}
-ROLE_USERS = ("ingest", "join", "score", "correlate", "producer", "reader", "look", "operate", "admin", "nobody")
+ROLE_USERS = (
+    *("ingest", "join", "score", "correlate", "shadow"),
+    *("producer", "reader", "look", "operate", "admin", "nobody"),
+)
 
 _AUDIT = "-Dorg.slf4j.simpleLogger.log.kafka.authorizer.logger=debug"
 _MODULES = "org.apache.kafka.common.security"

@@ -32,7 +32,7 @@ def test_the_shards_of_the_table_are_those_that_a_worker_runs() -> None:
     settings = Settings()
     inputs = {source.topic for source in settings.inputs}
     listed = {uses.group: uses for parts in access.WORKERS.values() for uses in parts if uses.group != access.AGENTS}
-    stages = {stage.role: stage for stage in app.stages(settings)}
+    stages = {stage.role: stage for stage in (*app.stages(settings), *app.shadow_stages(settings))}
     assert list(listed) == list(stages)
     for role, stage in stages.items():
         reads, state = listed[role].reads
@@ -106,7 +106,7 @@ def test_several_roles_of_one_user_are_one_list() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--role", "king"], "no role is named king; there are ingest, join, score, correlate, producer"),
+        (["--role", "king"], "no role is named king; there are ingest, join, score, correlate, shadow, producer"),
         (["--json", "--commands"], "--json and --commands are two forms of the same; give one"),
     ],
 )

@@ -62,6 +62,7 @@ VERBS = (
     ("look", "dead-letter", "list"),
     ("look", "state", "inspect"),
     ("look", "topics", "check"),
+    ("look", "incidents", "--shadow"),
     ("look", "signal", "show", "queue"),
     ("look", "why", "queue"),
     ("look", "why", "INCIDENT"),
@@ -75,7 +76,7 @@ RULES = json.dumps([{"value": r"hunter[0-9]\w+"}])
 #: Shows its settings and metrics only with this.
 TOKEN = "a-token-that-nobody-else-has"
 #: Read by the first or second stage; no message of theirs is like this.
-_DAMAGED = ("points", "logs", "spans", "signals", "anomalies")
+_DAMAGED = ("points", "logs", "spans", "signals", "anomalies", "shadow.anomalies")
 
 
 @dataclass

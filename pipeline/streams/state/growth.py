@@ -15,6 +15,7 @@ from aiokafka import TopicPartition
 from pipeline.flow.carried import CarriedMessage
 from pipeline.flow.chain import Chain, UnreadableState
 from pipeline.flow.growth import Division, NotDrained, divide
+from pipeline.flow.shadow import is_shadow
 from pipeline.records import Snapshot
 from pipeline.settings import Settings
 from pipeline.streams import groups, topics
@@ -27,6 +28,10 @@ from pipeline.streams.state.saved_state import saved_shards
 #: Topics of ours whose readers have a state that is divided, by short name; and what has as many partitions.
 _DIVIDED = ("signals", "logs", "spans", "anomalies")
 _BESIDE = {"signals": ("scores",)}
+#: Topics with a reader of their own that have always as many partitions as another, by that.
+_ALIKE = {"anomalies": ("shadow.anomalies",)}
+#: Roles whose state says nothing of keys.
+_UNDIVIDED = ("ingest", "shadow-copy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +80,29 @@ async def plan(
     settings: Settings, counts: Mapping[str, int], before: Sequence[Stage], after: Sequence[Stage]
 ) -> list[Growth]:
     """What is to be done so that topics (full names) have these ``counts``; ``before`` and ``after`` are the stages by
-    the settings as they are and as they will be. Changes nothing. Raises WorkerExit where it cannot be done."""
+    the settings as they are and as they will be, those of the shadow included. Changes nothing. Raises WorkerExit where
+    it cannot be done."""
     refuse_impossible(settings, counts, next(stage.topics for stage in before if stage.role == "ingest"))
     await refuse_members(settings, before)
     with reachable(settings):
         there = await topics.describe(settings)
     found = []
-    for topic, count in counts.items():
-        old, new = (next((each for each in stages if topic in each.topics), None) for stages in (before, after))
-        if old is None or new is None:
-            raise _refused(f"nobody reads {topic} by this configuration")
-        state = there[topic]
-        if state is None or state.partitions not in (settings.partitions(topic), count):
-            has = "is missing" if state is None else f"has {state.partitions} partitions"
-            raise _refused(
-                f"{topic} {has}, and by the configuration it has {settings.partitions(topic)}; mend that first"
-            )
-        _refuse_other_growth(settings, there, new, topic, count)
-        found.append(await _planned(settings, topic, count, old, new))
+    for named, count in counts.items():
+        alike = _ALIKE.get(named.removeprefix(settings.topic_prefix), ())
+        for topic in (named, *map(settings.topic, alike)):
+            readers = [[each for each in stages if topic in each.topics] for stages in (before, after)]
+            if not all(readers) and topic == named:
+                raise _refused(f"nobody reads {topic} by this configuration")
+            wanted, state = settings.partitions(named), there[topic]
+            if state is None or state.partitions not in (wanted, count):
+                has = "is missing" if state is None else f"has {state.partitions} partitions"
+                raise _refused(f"{topic} {has}, and by the configuration it has {wanted}; mend that first")
+            for old, new in zip(*readers, strict=True):
+                _refuse_other_growth(settings, there, new, named, count)
+                found.append(await _planned(settings, topic, (wanted, count), old, new))
     if any(growth.topic == settings.topic("anomalies") and growth.before < growth.after for growth in found):
-        await _refuse_unsaved(settings, before)
+        for stages in ([each for each in before if is_shadow(each.role) == said] for said in (False, True)):
+            await _refuse_unsaved(settings, stages)
     return found
 
 
@@ -116,10 +124,10 @@ async def refuse_members(settings: Settings, stages: Sequence[Stage]) -> None:
     await groups.refuse_members(settings, names)
 
 
-async def _planned(settings: Settings, topic: str, count: int, old: Stage, new: Stage) -> Growth:
-    before = settings.partitions(topic)
+async def _planned(settings: Settings, topic: str, counts: tuple[int, int], old: Stage, new: Stage) -> Growth:
+    before, count = counts
     beside = tuple(settings.topic(name) for name in _BESIDE.get(topic.removeprefix(settings.topic_prefix), ()))
-    if new.role == "ingest" or before == count:
+    if new.role in _UNDIVIDED or before == count:
         return Growth(topic, before, count, new, {}, {}, beside)
     state = settings.topic(new.state_topic)
     async with open_reader(settings, topic, state) as reader:
@@ -148,8 +156,8 @@ async def _parts(
     """What a shard becomes; nothing where it never had anything to read."""
     name = f"{at.topic}/{at.partition}"
     saved = checkpoints.newest(name, records, stage.role)
-    if saved is None and not division.end:
-        return {}
+    if saved is None and (not division.end or is_shadow(stage.role)):
+        return {}  # where nobody ever was in the shadow there is nothing to divide
     shard: Chain = stage.chain(at.topic, at.partition)
     if saved is not None:
         if saved.offset > division.end:
@@ -163,8 +171,9 @@ async def _parts(
         return divide(shard, log, division)
     except NotDrained as reason:
         raise _refused(
-            f"{name} is not drained: {reason}. Run calmstream worker --roles join,score,correlate until "
-            "calmstream_lag_messages is 0 for all of them, stop it, and try again"
+            f"{name} is not drained: {reason}. Run calmstream worker --roles join,score,correlate"
+            f"{',shadow' if is_shadow(stage.role) else ''} until calmstream_lag_messages is 0 for all of them, stop "
+            "it, and try again"
         ) from reason
 
 
@@ -188,7 +197,7 @@ async def _refuse_unsaved(settings: Settings, stages: Sequence[Stage]) -> None:
             topic, _, partition = saved.shard.rpartition("/")
             chain = stage.chain(topic, int(partition))
             chain.restore(saved.snapshot)
-            if stage.role == "correlate":
+            if stage.role.endswith("correlate"):
                 heard |= {(source, int(partition)): number for source, number in chain.heard().items()}
             source = saved.shard if stage.role == "ingest" else saved.shard.removeprefix(settings.topic_prefix)
             for (name, at), number in chain.numbers().items():
@@ -205,14 +214,16 @@ async def _refuse_unsaved(settings: Settings, stages: Sequence[Stage]) -> None:
 async def grow(settings: Settings, growths: Iterable[Growth], stages: Sequence[Stage]) -> None:
     """Do what was planned; ``stages`` are those by the settings as they are. Raises WorkerExit."""
     await refuse_members(settings, stages)
-    for growth in growths:
-        state = settings.topic(growth.stage.state_topic)
-        with reachable(settings):
+    planned = list(growths)
+    with reachable(settings):
+        for growth in planned:
+            state = settings.topic(growth.stage.state_topic)
             await topics.grow(settings, {state: growth.after} | dict.fromkeys(growth.beside, growth.after))
             for partition, parts in growth.parts.items():
                 for part in [*(each for each in parts if each != partition), *parts.keys() & {partition}]:
                     await _put(settings, growth, part, parts[part])
-            await topics.grow(settings, {growth.topic: growth.after})
+        for topic, after in {growth.topic: growth.after for growth in planned}.items():
+            await topics.grow(settings, {topic: after})
 
 
 async def _put(settings: Settings, growth: Growth, part: int, snapshot: Snapshot) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.flow.chain import Numbers
 from pipeline.flow.numbers import written
+from pipeline.flow.shadow import TOPIC as SHADOW_TOPIC
 from pipeline.settings import Settings
 from pipeline.streams import groups
 from pipeline.streams.exits import Exit, WorkerExit
@@ -25,8 +26,11 @@ _NUMBERED = {
     "join-spans": ("signals",),
     "score": ("anomalies",),
     "correlate": (),
+    "shadow-copy": ("shadow.anomalies",),
+    "shadow-score": ("shadow.anomalies",),
+    "shadow-correlate": (),
 }
-_READERS = {"signals": "score", "anomalies": "correlate"}
+_READERS = {"signals": "score", "anomalies": "correlate", "shadow.anomalies": "shadow-correlate"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +95,13 @@ async def _numbers(
             async for records in reader.between(starts, ends):
                 for record in records:
                     if (said := written(topic, record)) is not None:
-                        heard(said[0], (topic, record.partition), said[1])
+                        heard(said[0], (_chains_call(topic), record.partition), said[1])
     return found
+
+
+def _chains_call(topic: str) -> str:
+    """The chains of the shadow are those of live roles, and number what they write as those do."""
+    return topic.removeprefix(SHADOW_TOPIC)
 
 
 async def _read_up_to(
@@ -108,6 +117,6 @@ async def _read_up_to(
         chain = reader.chain(settings.topic(topic), partition)
         chain.restore(saved.snapshot)
         for source, number in chain.heard().items():
-            heard(source, (topic, partition), number)
+            heard(source, (_chains_call(topic), partition), number)
         places[partition] = saved.snapshot.offset
     return places
