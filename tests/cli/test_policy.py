@@ -66,6 +66,31 @@ def test_policies_are_applied_listed_replaced_and_removed(settings: Mapping[str,
     assert gone.stderr.startswith("No policy cart is in force; there are: nights.")
 
 
+def test_policies_are_tried_in_the_shadow_beside_live_ones_of_the_same_name(
+    settings: Mapping[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "p.yaml").write_text(YAML)
+    (tmp_path / "one.json").write_text('{"name": "cart", "match": [], "detection": {"season": "daily"}}')
+    assert invoke(settings, "policy", "apply", str(tmp_path / "p.yaml")).returncode == 0
+    done = invoke(settings, "policy", "apply", "--shadow", str(tmp_path / "one.json"))
+    assert done.stdout.endswith("at once: from the next window that closes, in 2 partitions of the shadow\n")
+    rows = [line.split() for line in invoke(settings, "policy", "list").stdout.splitlines()[1:]]
+    assert [(row[0].partition("@")[0], row[1]) for row in rows if "@" in row[0]] == [
+        ("cart", "live"),
+        ("cart", "shadow"),
+        ("nights", "live"),
+    ]
+    live, tried = (invoke(settings, "policy", "list", "--json", *more).stdout for more in ((), ("--shadow",)))
+    assert [json.loads(line)["name"] for line in live.splitlines()] == ["cart", "nights"]
+    assert json.loads(tried) == {"name": "cart", "match": [], "detection": {"season": "daily"}}
+
+    removed = invoke(settings, "policy", "remove", "--shadow", "cart").stdout
+    assert removed == "removed  cart  from the next window that closes in the shadow\n"
+    gone = invoke(settings, "policy", "remove", "--shadow", "cart")
+    assert (gone.returncode, gone.stderr.partition(";")[0]) == (1, "No policy cart is in the shadow")
+    assert len(invoke(settings, "policy", "list", "--json").stdout.splitlines()) == 2
+
+
 def test_what_is_listed_can_be_applied_again(settings: Mapping[str, str], tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(YAML)
     invoke(settings, "policy", "apply", str(tmp_path / "p.yaml"))

@@ -15,19 +15,20 @@ def policy(name: str, budget: float, effective: int = NO_TIME) -> Policy:
 class Story:
     """Control records at event times, and budgets by name afterwards."""
 
-    def __init__(self, *configured: Policy) -> None:
+    def __init__(self, *configured: Policy, shadow: bool = False) -> None:
         self.configured = configured
-        self.live = LivePolicies(DetectorPolicy(), configured)
+        self.shadow = shadow
+        self.live = LivePolicies(DetectorPolicy(), configured, shadow=shadow)
 
-    def hear(self, now: int, offset: int, name: str, policy: Policy | None) -> int:
-        return self.live.take(Control(offset + 1, (Change(offset, name, policy),)), now)
+    def hear(self, now: int, offset: int, name: str, policy: Policy | None, *, shadow: bool = False) -> int:
+        return self.live.take(Control(offset + 1, (Change(offset, name, policy, shadow),)), now)
 
     def hear_all(self, now: int, end: int, *changes: Change) -> int:
         return self.live.take(Control(end, changes, complete=True), now)
 
     def at(self, now: int) -> dict[str, Any]:
         """In force at this time; a restart in between changes nothing."""
-        again = LivePolicies(DetectorPolicy(), self.configured)
+        again = LivePolicies(DetectorPolicy(), self.configured, shadow=self.shadow)
         again.load(self.live.dump())
         found = []
         for live in (self.live, again):
@@ -110,3 +111,37 @@ def test_all_that_are_live_once_more_change_nothing() -> None:
     assert story.hear_all(200, 1, Change(0, "a", policy("a", 1, effective=300))) == 1
     assert story.at(299) == {}
     assert story.at(300) == {"a": 1}
+
+
+def test_one_in_the_shadow_takes_the_place_of_the_live_one_of_its_name_there_and_nowhere_else() -> None:
+    for shadow, tried in ((True, 2), (False, 1)):
+        story = Story(CONFIGURED, shadow=shadow)
+        story.hear(100, 0, "a", policy("a", 1))
+        assert story.hear(100, 1, "a", policy("a", 2), shadow=True) == 0
+        story.hear(100, 2, "cart", policy("cart", tried), shadow=True)
+        assert story.at(100) == {"a": tried, "cart": 2 if shadow else 9}
+        story.hear(110, 3, "a", policy("a", 5))  # the live one changes
+        assert story.at(110)["a"] == (2 if shadow else 5)
+        story.hear(120, 4, "a", None, shadow=True)
+        story.hear(120, 5, "cart", None, shadow=True)
+        assert story.at(120) == {"a": 5, "cart": 9}
+
+
+def test_a_promoted_one_counts_on_without_a_break() -> None:
+    story = Story(shadow=True)
+    story.hear(100, 0, "a", policy("a", 2), shadow=True)
+    assert story.at(100) == {"a": 2}
+    table = story.live.table
+    story.hear(110, 1, "a", policy("a", 2))
+    story.hear(110, 2, "a", None, shadow=True)
+    assert story.at(110) == {"a": 2}
+    assert story.live.table.version == table.version
+
+
+def test_all_that_are_live_take_away_what_is_no_longer_in_the_shadow() -> None:
+    story = Story(shadow=True)
+    story.hear(100, 0, "a", policy("a", 1))
+    story.hear(100, 1, "a", policy("a", 2), shadow=True)
+    story.hear(100, 2, "b", policy("b", 3), shadow=True)
+    assert story.hear_all(110, 3, Change(0, "a", policy("a", 1)), Change(2, "b", policy("b", 3), shadow=True)) == 2
+    assert story.at(110) == {"a": 1, "b": 3}

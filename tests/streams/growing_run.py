@@ -23,7 +23,8 @@ START = int(time.time()) // 60 * 60 - 1800
 #: Services whose load is too high, and when.
 TROUBLE = {1: range(60, 95), 6: range(60, 95), 2: range(105, 125), 3: range(170, 200)}
 SCORES = ("value", "expected", "lower", "upper", "surprise", "anomalous")
-JUDGES = ("--roles", "join,score,correlate")
+JUDGES = ("--roles", "join,score,correlate,shadow")
+ALL = ("--roles", "ingest,join,score,correlate,shadow")
 
 
 @dataclass
@@ -107,21 +108,21 @@ class GrowingRun:
 
         worker.wait_until(nothing_left, "at the end of its topics", within_seconds=90)
 
-    def wait_until_at(self, worker: WorkerProcess, second: int) -> None:
-        """Wait until incidents are told up to so many seconds after START."""
+    def wait_until_at(self, worker: WorkerProcess, second: int, topic: str = "anomalies") -> None:
+        """Wait until incidents are told up to so many seconds after START, of what stands on a topic."""
 
         def reached() -> bool:
             metrics = worker.metrics() if worker.status("/ready") == 200 else {}
-            name = f'calmstream_watermark_timestamp_seconds{{partition="{self.prefix}anomalies/'
+            name = f'calmstream_watermark_timestamp_seconds{{partition="{self.prefix}{topic}/'
             told = [value for key, value in metrics.items() if key.startswith(name)]
             return len(told) == self.counts.get("anomalies", 2) and min(told) >= START + second
 
         worker.wait_until(reached, f"done with the first {second} seconds", within_seconds=90)
 
-    def incidents(self) -> dict[tuple[str, int], bytes]:
+    def incidents(self, topic: str = "incidents") -> dict[tuple[str, int], bytes]:
         """Every transition, by id and revision; a repeat that differs from the first fails."""
         found: dict[tuple[str, int], bytes] = {}
-        for record in asyncio.run(self._read("incidents")):
+        for record in asyncio.run(self._read(topic)):
             data = incident_event.decode(record)
             assert found.setdefault((data["id"], data["revision"]), record.value) == record.value
         return found

@@ -17,7 +17,7 @@ from pipeline.streams.exits import Exit
 from pipeline.streams.state import growth, state_topic
 from tests.cli.person import invoke
 from tests.kafka.server import KafkaServer
-from tests.streams.growing_run import JUDGES, GrowingRun
+from tests.streams.growing_run import ALL, JUDGES, GrowingRun
 
 pytestmark = pytest.mark.kafka
 GROWN = {"signals": 4, "anomalies": 4}
@@ -167,15 +167,22 @@ def test_grown_topics_go_on_with_what_was_learnt(grown: GrowingRun, steady: Grow
     shards = inspected(grown)
     assert [shards[f"signals/{n}"]["offset"] for n in (2, 3)] == [0, 0]
     assert all(shards[f"signals/{n}"]["gauges"]["signals"] > 0 for n in range(4))
-    with grown.worker(name="grown") as worker:
+    with grown.worker(*ALL, name="grown") as worker:
         grown.feed(85, 160)
         grown.wait_until_at(worker, 145)
+        grown.wait_until_at(worker, 145, "shadow.anomalies")
         assert worker.stop() == 0
     found = grown.windows(145)
     assert len(found) > 24 * 27
     assert found == steady.windows(145)
     assert len(grown.incidents()) >= 6
     assert grown.incidents() == steady.incidents()
+    assert of_the_shadow(grown) == {key: json.loads(told) for key, told in steady.incidents().items()}
+
+
+def of_the_shadow(run: GrowingRun) -> dict[tuple[str, int], Any]:
+    """Without the mark: with nothing to try it says what is live."""
+    return {key: json.loads(told) | {"shadow": False} for key, told in run.incidents("shadow.incidents").items()}
 
 
 def test_a_role_that_begins_anew_is_heard_by_its_readers(grown: GrowingRun) -> None:
@@ -187,11 +194,16 @@ def test_a_role_that_begins_anew_is_heard_by_its_readers(grown: GrowingRun) -> N
     done = said(grown, "state", "reset", "--role", "score", "--yes")
     assert done.returncode == 0, done.stderr
     assert {shard["gauges"]["signals"] for shard in inspected(grown, "--role", "score").values()} == {0}
+    for role in ("shadow-score", "shadow-copy"):
+        done = said(grown, "state", "reset", "--role", role, "--yes")
+        assert done.returncode == 0, done.stderr
     incidents = len(grown.incidents())
-    with grown.worker(name="anew") as worker:
+    with grown.worker(*ALL, name="anew") as worker:
         grown.feed(160, 230)
         grown.wait_until_at(worker, 215)
+        grown.wait_until_at(worker, 215, "shadow.anomalies")
         assert worker.stop() == 0
     told = [json.loads(body) for body in grown.incidents().values()]
     assert len(told) > incidents
-    assert any("load of s3" in body["title"] for body in told)
+    for bodies in (told, list(of_the_shadow(grown).values())):
+        assert any("load of s3" in body["title"] for body in bodies)
