@@ -16,6 +16,7 @@ from mode import CrashingSupervisor
 
 from pipeline.codecs.series_table import Limits
 from pipeline.flow.carried import Carried
+from pipeline.flow.chain import Chain
 from pipeline.flow.config import FlowConfig
 from pipeline.flow.correlate import CorrelateChain
 from pipeline.flow.inputs import ingest_chain
@@ -26,7 +27,7 @@ from pipeline.flow.shadow_copy import ShadowCopyChain
 from pipeline.records import to_us
 from pipeline.settings import LINE_FORMATS, SPAN_FORMATS, InputSettings, Settings, load
 from pipeline.signals.aliases import ATTRIBUTES
-from pipeline.streams import incident_state, policy_spread, security
+from pipeline.streams import control_topic, incident_state, policy_spread, security
 from pipeline.streams.agents_group import AgentsWatch
 from pipeline.streams.clients import MAX_RECORD_BYTES
 from pipeline.streams.endpoints.pages import Endpoints
@@ -101,12 +102,20 @@ def shadow_stages(settings: Settings) -> tuple[Stage, ...]:
         state_topic="shadow-copy.state",
         chain=lambda topic, partition: ShadowCopyChain(partition, flow),
     )
+
+    async def told(chain: Chain) -> None:
+        """Policies that were applied longer ago than ``signals`` is kept; a live worker tells all when it starts."""
+        assert isinstance(chain, Carried)
+        assert isinstance(chain.inner, ScoreChain)
+        chain.inner.begin_with((await control_topic.read(settings)).control())
+
     # raw values → anomalies
     score = Stage(
         role="shadow-score",
         topics=(settings.topic("signals"),),
         state_topic="shadow-score.state",
         chain=lambda topic, partition: Carried("shadow-score", f"signals/{partition}", ScoreChain(partition, flow)),
+        prime=told,
     )
     # anomalies → incidents, marked
     correlate = Stage(

@@ -42,7 +42,7 @@ from pipeline.flow.intake import Intake
 from pipeline.flow.known_signals import KnownSignals
 from pipeline.flow.late_rows import LateRows
 from pipeline.flow.unusual_workloads import UnusualWorkloads
-from pipeline.policies import LivePolicies, PolicyTable
+from pipeline.policies import Control, LivePolicies, PolicyTable
 from pipeline.records import (
     NO_TIME,
     Anomaly,
@@ -141,6 +141,11 @@ class ScoreChain:
             self._dead_letter(message, str(error), out)
             return
         out.count("notice", "policy_repeated", self._policies.take(control, self._intake.watermark_us))
+
+    def begin_with(self, control: Control) -> None:
+        """Before anything is read: what is in force, where the log may no longer say so."""
+        self._policies.take(control, NO_TIME)
+        self._scorer.apply(self._policies.advance(NO_TIME))
 
     def _take(self, block: SignalBlock, out: Output) -> None:
         for entity in block.entities:

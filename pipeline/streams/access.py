@@ -79,6 +79,7 @@ WORKERS: Mapping[str, tuple[Uses, ...]] = {
     "shadow": (
         _shards("shadow-copy", "anomalies", "shadow.anomalies", letters=False),
         _shards("shadow-score", "signals", "shadow.anomalies", letters=False),
+        Uses(("control",)),  # before it has a state
         _shards(
             "shadow-correlate",
             "shadow.anomalies",

@@ -16,7 +16,7 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -60,13 +60,15 @@ _COMMIT_SECONDS = 3.0
 @dataclass(frozen=True, slots=True)
 class Stage:
     """What a role does: ``topics`` it reads, ``chain`` makes the chain of a shard (topic, partition). ``sparse`` topics
-    are idle sooner, for in them silence says nothing."""
+    are idle sooner, for in them silence says nothing. ``prime`` tells a chain that begins with nothing what its log may
+    no longer hold."""
 
     role: str
     topics: tuple[str, ...]
     state_topic: str
     chain: Callable[[str, int], Chain]
     sparse: frozenset[str] = frozenset()
+    prime: Callable[[Chain], Awaitable[None]] | None = None
 
 
 @dataclass(slots=True)
@@ -122,8 +124,7 @@ class ShardService(Service):
             self.idempotent = await clients.idempotence(self.settings)
         producer = await clients.start_writer(self.settings, idempotent=self.idempotent)
         self._outbox = Outbox(producer, self.stage.role, self.settings, self.telemetry)
-        group = f"{self.settings.topic_prefix}{self.stage.role}"
-        self._consumer = clients.group_reader(self.settings, group)
+        self._consumer = clients.group_reader(self.settings, f"{self.settings.topic_prefix}{self.stage.role}")
         await self._consumer.start()
         self._raw = fetching.available(self._consumer)
         if self._raw:
@@ -294,9 +295,8 @@ class ShardService(Service):
         for partition, shard in self._shards.items():
             if now - shard.flushed_at < _FLUSH_SECONDS:
                 continue
-            idle = self._is_idle(partition, shard)
             shard.flushed_at = now
-            output = shard.chain.flush(idle=idle)
+            output = shard.chain.flush(idle=self._is_idle(partition, shard))
             if output.records:
                 shard.unsaved = True
                 await self._outbox.write(output)
@@ -461,6 +461,8 @@ class ShardService(Service):
             left[state] -= 1
             records = live[state] if left[state] else live.pop(state)
             snapshot, given = await self._off_the_loop(chain, _restore_chain, chain, name, records, self.stage.role)
+            if snapshot is None and self.stage.prime is not None:
+                await self.stage.prime(chain)
             epoch = uuid.uuid4().hex
             older = [key for key, _ in checkpoints.other_epochs(name, epoch, records)]
             position = snapshot.offset if snapshot is not None else 0

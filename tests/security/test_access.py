@@ -31,7 +31,8 @@ def test_every_role_of_a_worker_is_in_the_table() -> None:
 def test_the_shards_of_the_table_are_those_that_a_worker_runs() -> None:
     settings = Settings()
     inputs = {source.topic for source in settings.inputs}
-    listed = {uses.group: uses for parts in access.WORKERS.values() for uses in parts if uses.group != access.AGENTS}
+    every = [uses for parts in access.WORKERS.values() for uses in parts]
+    listed = {uses.group: uses for uses in every if uses.group not in ("", access.AGENTS)}
     stages = {stage.role: stage for stage in (*app.stages(settings), *app.shadow_stages(settings))}
     assert list(listed) == list(stages)
     for role, stage in stages.items():

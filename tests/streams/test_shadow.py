@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pipeline.codecs import policy_event
 from pipeline.streams.broker_process import BrokerProcess
 from tests.cli.person import invoke
+from tests.kafka.server import KafkaServer
 from tests.streams.test_policies import CALM, SETTINGS, TROUBLE, Shop, written
 from tests.worker_process import WorkerProcess
 
@@ -116,3 +118,22 @@ def test_what_the_shadow_does_not_have_is_listed(broker: BrokerProcess, topic_pr
     assert missing in shop.said("incidents")
     assert "1 incident" in shop.said("incidents", "--shadow")
     assert first not in below
+
+
+def test_a_shadow_that_begins_with_nothing_knows_what_was_applied_before(
+    kafka: KafkaServer, topic_prefix: str, tmp_path: Path
+) -> None:
+    """Also where no record of it stands in the log that it reads; and when it begins anew."""
+    shop = Tried(kafka, topic_prefix, tmp_path, SETTINGS | {"INCIDENTS__HABITS": "false"})
+    shop.create()
+    shop.policy("apply", "--shadow", written(tmp_path / "strict.json", "strict", hard_upper=100, close_windows=3))
+    with shop.worker("--roles", "ingest,shadow") as worker:
+        shop.episode(0, NEAR)
+        shop.wait_resolved(worker, "shadow.incidents", 1)
+    assert not any(policy_event.is_control(record.headers) for record in shop.read("signals"))
+    shop.said("state", "reset", "--role", "shadow-score", "--yes")
+    with shop.worker("--roles", "ingest,shadow") as worker:
+        shop.episode(1, NEAR)
+        shop.wait_resolved(worker, "shadow.incidents", 2)
+    anomalies = [json.loads(record.value) for record in shop.read("shadow.anomalies") if record.value is not None]
+    assert {body["policy"]["version"].partition("@")[0] for body in anomalies if "policy" in body} == {"strict"}

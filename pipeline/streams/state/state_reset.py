@@ -56,7 +56,7 @@ async def plan(settings: Settings, stages: Sequence[Stage], role: str, partition
 
 async def begin_anew(settings: Settings, stages: Sequence[Stage], plan: Sequence[Anew]) -> None:
     """Do what was planned. Raises WorkerExit."""
-    chains = {stage.role: stage.chain for stage in stages}
+    by_role = {stage.role: stage for stage in stages}
     await groups.refuse_members(settings, {groups.group_of(settings, each.shard.role) for each in plan})
     with reachable(settings):
         for each in plan:
@@ -64,7 +64,10 @@ async def begin_anew(settings: Settings, stages: Sequence[Stage], plan: Sequence
             if not each.shard.wanted:
                 await state_topic.remove(settings, each.shard.place, each.shard.keys)
                 continue
-            chain = chains[each.shard.role](topic, int(partition))
+            stage = by_role[each.shard.role]
+            chain = stage.chain(topic, int(partition))
+            if stage.prime is not None:
+                await stage.prime(chain)
             chain.go_on_from(each.numbers)
             chain.lost_history()
             snapshot = replace(chain.snapshot(full=True), offset=each.offset)
