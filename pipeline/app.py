@@ -6,6 +6,7 @@ made from the environment.
 """
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from pipeline.streams.agents_group import AgentsWatch
 from pipeline.streams.clients import MAX_RECORD_BYTES
 from pipeline.streams.endpoints.pages import Endpoints
 from pipeline.streams.shard import ShardService, Stage
+from pipeline.streams.topic_table import plan
 from pipeline.streams.watchdog import BrokerProbe
 from pipeline.telemetry import Telemetry
 
@@ -104,10 +106,15 @@ def shadow_stages(settings: Settings) -> tuple[Stage, ...]:
     )
 
     async def told(chain: Chain) -> None:
-        """Policies that were applied longer ago than ``signals`` is kept; a live worker tells all when it starts."""
+        """Policies that were applied longer ago than ``signals`` is kept; the log says the others."""
         assert isinstance(chain, Carried)
         assert isinstance(chain.inner, ScoreChain)
-        chain.inner.begin_with((await control_topic.read(settings)).control())
+        (kept,) = (spec.configs["retention.ms"] for spec in plan(settings) if spec.name == settings.topic("signals"))
+        everything, oldest_ms = await control_topic.read(settings), time.time() * 1000 - int(kept)
+        gone = {one.offset for one in (*everything.live, *everything.shadow) if one.written_ms < oldest_ms}
+        control = everything.control()
+        changes = tuple(change for change in control.changes if change.offset in gone)
+        chain.inner.begin_with(replace(control, changes=changes, complete=False))
 
     # raw values → anomalies
     score = Stage(

@@ -1,10 +1,15 @@
 """Policies that are tried in the shadow of a running worker, which is killed meanwhile, and then promoted."""
 
+import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+from aiokafka import AIOKafkaProducer
+
 from pipeline.codecs import policy_event
+from pipeline.policies import Policy
 from pipeline.streams.broker_process import BrokerProcess
 from tests.cli.person import invoke
 from tests.kafka.server import KafkaServer
@@ -126,7 +131,7 @@ def test_a_shadow_that_begins_with_nothing_knows_what_was_applied_before(
     """Also where no record of it stands in the log that it reads; and when it begins anew."""
     shop = Tried(kafka, topic_prefix, tmp_path, SETTINGS | {"INCIDENTS__HABITS": "false"})
     shop.create()
-    shop.policy("apply", "--shadow", written(tmp_path / "strict.json", "strict", hard_upper=100, close_windows=3))
+    asyncio.run(applied_two_days_ago(shop))
     with shop.worker("--roles", "ingest,shadow") as worker:
         shop.episode(0, NEAR)
         shop.wait_resolved(worker, "shadow.incidents", 1)
@@ -137,3 +142,12 @@ def test_a_shadow_that_begins_with_nothing_knows_what_was_applied_before(
         shop.wait_resolved(worker, "shadow.incidents", 2)
     anomalies = [json.loads(record.value) for record in shop.read("shadow.anomalies") if record.value is not None]
     assert {body["policy"]["version"].partition("@")[0] for body in anomalies if "policy" in body} == {"strict"}
+
+
+async def applied_two_days_ago(shop: Tried) -> None:
+    """Longer ago than the log of the values is kept."""
+    strict = Policy("strict", (), {"hard_upper": 100.0, "close_windows": 3})
+    key, value = policy_event.key_of("strict", shadow=True), policy_event.encode(strict)
+    async with AIOKafkaProducer(bootstrap_servers=shop.broker.bootstrap) as producer:
+        before_ms = round((time.time() - 2 * 86_400) * 1000)
+        await producer.send_and_wait(f"{shop.prefix}control", value, key, partition=0, timestamp_ms=before_ms)

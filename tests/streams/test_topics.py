@@ -68,6 +68,13 @@ def test_a_checkpoint_topic_has_as_many_partitions_as_what_its_role_reads() -> N
         "calm.log-templates": 5,
         "calm.scores": 8,
         "calm.suppressions": 5,
+        "calm.shadow.anomalies": 2,
+        "calm.shadow.suppressions": 5,
+        "calm.shadow.incidents": 5,
+        "calm.shadow.incidents.state": 5,
+        "calm.shadow-copy.state": 2,
+        "calm.shadow-score.state": 8,
+        "calm.shadow-correlate.state": 2,
         "calm.incidents": 5,
         "calm.incidents.state": 5,
         "calm.control": 1,
@@ -92,6 +99,10 @@ def test_state_is_compacted_and_the_rest_is_deleted_by_age() -> None:
         "calm.join-spans.state",
         "calm.score.state",
         "calm.correlate.state",
+        "calm.shadow.incidents.state",
+        "calm.shadow-copy.state",
+        "calm.shadow-score.state",
+        "calm.shadow-correlate.state",
     }
     assert all(("retention.ms" in spec.configs) == (spec.cleanup == "delete") for spec in planned)
 
@@ -106,6 +117,7 @@ def test_whatever_a_role_reads_is_kept_for_ten_times_the_greatest_age_of_its_che
         "calm.spans",
         "calm.signals",
         "calm.anomalies",
+        "calm.shadow.anomalies",
     }
     assert all(int(spec.configs["retention.ms"]) == spec.least_retention_ms == 10**10 for spec in read.values())
 
