@@ -1,4 +1,5 @@
-"""``calmstream policy apply|list|remove``: detection policies that count while workers run."""
+"""``calmstream policy apply|list|remove|diff|promote|rollback|history``: detection policies that count while workers
+run."""
 
 import json
 import time
@@ -8,7 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.cli.options import Bootstrap, Config, settings_of
+from pipeline.cli.policy_changes import change, history, promote, rollback
+from pipeline.cli.policy_diff import diff
 from pipeline.cli.policy_files import read_policies
+from pipeline.cli.quieting import Author, Comment, author_of
 from pipeline.cli.running import run
 from pipeline.cli.terminal import cell, console, json_text, moment, plain, say, several, table
 from pipeline.policies import Policy
@@ -19,6 +23,10 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
+app.command("diff")(diff)
+app.command("promote")(promote)
+app.command("rollback")(rollback)
+app.command("history")(history)
 
 
 Shadow = Annotated[
@@ -30,15 +38,19 @@ Shadow = Annotated[
 def apply(
     files: Annotated[list[Path], typer.Argument(help="YAML or JSON files with policies.")],
     shadow: Shadow = False,
+    comment: Comment = "",
+    author: Author = None,
     config: Config = None,
     bootstrap: Bootstrap = None,
 ) -> None:
     """Put policies in force, or replace those of the same names. All of them, or none if one is wrong.
 
-    `docs/policies.md` says how to write one. What it would have changed, `calmstream replay --policy FILE` shows. With
-    --shadow they only say what they would do, to `calmstream incidents --shadow`, where a worker has the role shadow.
+    `docs/policies.md` says how to write one. What it would have changed, `calmstream backtest --against FILE`
+    shows. With --shadow they only say what they would do, to `calmstream incidents --shadow`, where a worker has the
+    role shadow.
     """
-    raise typer.Exit(run(_apply(settings_of(config, bootstrap), read_policies(files), shadow=shadow)))
+    said = (author_of(author), comment)
+    raise typer.Exit(run(_apply(settings_of(config, bootstrap), read_policies(files), said, shadow=shadow)))
 
 
 @app.command("list")
@@ -58,17 +70,24 @@ def show(
 def remove(
     name: Annotated[str, typer.Argument(help="Name of the policy.")],
     shadow: Shadow = False,
+    comment: Comment = "",
+    author: Author = None,
     config: Config = None,
     bootstrap: Bootstrap = None,
 ) -> None:
     """Take a policy out of force, from the next window on. One of the configuration with the same name counts again."""
-    raise typer.Exit(run(_remove(settings_of(config, bootstrap), name, shadow=shadow)))
+    said = (author_of(author), comment)
+    raise typer.Exit(run(_remove(settings_of(config, bootstrap), name, said, shadow=shadow)))
 
 
-async def _apply(settings: Any, policies: list[Policy], *, shadow: bool) -> int:
+async def _apply(settings: Any, policies: list[Policy], said: tuple[str, str], *, shadow: bool) -> int:
     from pipeline.streams import control_topic
 
-    await control_topic.write(settings, policies, shadow=shadow)
+    if shadow:
+        await control_topic.write(settings, policies, shadow=True)
+    else:
+        author, comment = said
+        await change(settings, [(policy.name, policy) for policy in policies], author, "applied", comment)
     partitions = several(settings.partitions(settings.topic("signals")), "partition")
     where = " of the shadow" if shadow else ""
     for policy in policies:
@@ -118,7 +137,7 @@ def _changes(policy: Policy) -> str:
     return ", ".join(f"{key}={json.dumps(value)}" for key, value in policy.changes.items())
 
 
-async def _remove(settings: Any, name: str, *, shadow: bool) -> int:
+async def _remove(settings: Any, name: str, said: tuple[str, str], *, shadow: bool) -> int:
     from pipeline.streams import control_topic
 
     everything = await control_topic.read(settings)
@@ -127,6 +146,10 @@ async def _remove(settings: Any, name: str, *, shadow: bool) -> int:
         known, where = ", ".join(sorted(there)) or "none", "in the shadow" if shadow else "in force"
         say(f"No policy {name} is {where}; there are: {known}. Those of the configuration are changed there.")
         return 1
-    await control_topic.remove(settings, name, shadow=shadow)
+    if shadow:
+        await control_topic.remove(settings, name, shadow=True)
+    else:
+        author, comment = said
+        await change(settings, [(name, None)], author, "removed", comment)
     print(f"removed  {plain(name)}  from the next window that closes{' in the shadow' if shadow else ''}")
     return 0

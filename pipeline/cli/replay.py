@@ -2,43 +2,39 @@
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import typer
 
 from pipeline.cli.options import Bootstrap, Config
-from pipeline.cli.policy_files import read_policies
+from pipeline.cli.replay_inputs import (
+    Entity,
+    FileFormat,
+    Files,
+    Format,
+    Layout,
+    TimeColumn,
+    ValueColumns,
+    WindowSeconds,
+    check_files,
+    milliseconds,
+    open_files,
+    settings_with,
+)
 from pipeline.cli.replay_results import Outputs, open_sinks, progress_bar, summarise
 from pipeline.cli.running import run
 from pipeline.cli.terminal import say
-from pipeline.policies.form import form_of
-from pipeline.settings import Settings, load
-
-
-class Format(StrEnum):
-    """How files are written."""
-
-    CSV = "csv"
-    NDJSON = "ndjson"
-    OTLP_JSON = "otlp-json"
+from pipeline.settings import Settings
 
 
 def replay(
-    files: Annotated[list[Path] | None, typer.Argument(help="Files to replay, all of one format.")] = None,
-    file_format: Annotated[Format | None, typer.Option("--format", help="How the files are written.")] = None,
-    time_column: Annotated[str, typer.Option(help="CSV: the column of times.")] = "timestamp",
-    value_column: Annotated[
-        list[str], typer.Option(help="CSV: a column of values; each becomes a signal. May be given several times.")
-    ] = ["value"],  # noqa: B006 - typer reads it, nobody changes it
-    entity: Annotated[
-        str | None, typer.Option(help="CSV: what the values belong to (default: each file's name without its ending).")
-    ] = None,
-    window_seconds: Annotated[
-        float | None, typer.Option(help="Length of the windows, instead of time.window_seconds.")
-    ] = None,
+    files: Files = None,
+    file_format: FileFormat = None,
+    time_column: TimeColumn = "timestamp",
+    value_column: ValueColumns = ["value"],  # noqa: B006 - typer reads it, nobody changes it
+    entity: Entity = None,
+    window_seconds: WindowSeconds = None,
     scores: Annotated[Path | None, typer.Option(help="CSV to write: every window of every signal.")] = None,
     entity_scores: Annotated[Path | None, typer.Option(help="CSV to write: every window of every entity.")] = None,
     incidents: Annotated[Path | None, typer.Option(help="JSON lines to write: every incident transition.")] = None,
@@ -69,12 +65,12 @@ def replay(
     outputs = Outputs(scores, entity_scores, incidents, anomalies)
     _check_arguments(files or [], file_format, entity, from_topic, since, until)
     _check_outputs(files or [], outputs)
-    settings = _settings(config, bootstrap, window_seconds, policy or [])
+    settings = settings_with(config, bootstrap, window_seconds, policy or [])
     if from_topic is not None:
-        raise typer.Exit(run(_replay_topic(settings, from_topic, _milliseconds(since), _milliseconds(until), outputs)))
+        raise typer.Exit(run(_replay_topic(settings, from_topic, milliseconds(since), milliseconds(until), outputs)))
     assert files
     assert file_format is not None
-    layout = (time_column, value_column, entity)
+    layout = Layout(time_column, value_column, entity)
     raise typer.Exit(_replay_files(settings, files, file_format, layout, outputs))
 
 
@@ -91,14 +87,7 @@ def _check_arguments(
 ) -> None:
     if bool(files) == (from_topic is not None):
         raise typer.BadParameter("name either files or a topic (--from-topic)")
-    if files and file_format is None:
-        raise typer.BadParameter(f"say how the files are written: --format {'|'.join(Format)}")
-    if files and (since or until):
-        raise typer.BadParameter("--from and --to choose a stretch of a topic; a file is replayed as a whole")
-    if entity is not None and file_format is not Format.CSV:
-        raise typer.BadParameter("--entity is for CSV files; other formats say themselves what a value belongs to")
-    if entity is not None and not entity.strip():
-        raise typer.BadParameter("--entity is empty; give it a name")
+    check_files(files, file_format, entity, since, until)
 
 
 def _check_outputs(files: Sequence[Path], outputs: Outputs) -> None:
@@ -112,32 +101,6 @@ def _check_outputs(files: Sequence[Path], outputs: Outputs) -> None:
         taken[where] = option
 
 
-def _settings(
-    config: Path | None, bootstrap: str | None, window_seconds: float | None, policies: Sequence[Path]
-) -> Settings:
-    overrides: dict[str, Any] = {}
-    if bootstrap:
-        overrides["broker"] = {"bootstrap": bootstrap}
-    if window_seconds is not None:
-        overrides["time"] = {"window_seconds": window_seconds}
-    settings = load(config, overrides)
-    if not policies:
-        return settings
-    # Those to try go before those of the configuration with the same name.
-    chosen = {policy.name: policy for policy in (*settings.policies, *read_policies(policies))}
-    return load(config, overrides | {"policies": [form_of(policy) for policy in chosen.values()]})
-
-
-def _milliseconds(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a time; write 2026-01-31T14:00:00Z") from None
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
@@ -145,7 +108,7 @@ def _replay_files(
     settings: Settings,
     paths: Sequence[Path],
     file_format: Format,
-    layout: tuple[str, Sequence[str], str | None],
+    layout: Layout,
     outputs: Outputs,
 ) -> int:
     from pipeline.app import flow_config
@@ -154,12 +117,7 @@ def _replay_files(
     from pipeline.replay.run import replay_files
 
     try:
-        if file_format is Format.CSV:
-            opened: Sequence[files.InputFile] = (tables := files.open_csv(paths, *layout))
-            names = files.entity_names(tables)
-        else:
-            kind: Literal["ndjson", "otlp-json"] = "ndjson" if file_format is Format.NDJSON else "otlp-json"
-            opened, names = files.open_json(paths, kind), {}
+        opened, names = open_files(paths, file_format, layout)
         flow = flow_config(settings)
         with (
             open_sinks(flow, outputs, files.time_text(opened), names) as (sinks, book),

@@ -5,6 +5,7 @@ import traceback
 import typer
 
 from pipeline.cli import (
+    backtest,
     broker,
     dead_letter,
     demo,
@@ -61,6 +62,7 @@ app.command("worker", rich_help_panel=_RUN)(worker.worker)
 app.command("demo", rich_help_panel=_RUN)(demo.demo)
 app.command("broker", rich_help_panel=_RUN)(broker.broker)
 app.command("replay", rich_help_panel=_RUN)(replay.replay)
+app.command("backtest", rich_help_panel=_RUN)(backtest.backtest)
 app.command("evaluate", rich_help_panel=_RUN)(evaluate.evaluate)
 app.add_typer(topics.app, name="topics", rich_help_panel=_RUN)
 app.add_typer(policy.app, name="policy", rich_help_panel=_RUN)

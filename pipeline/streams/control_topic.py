@@ -5,12 +5,13 @@ Guarantee: the newest record of a key counts. A record that is none of ours is t
 and what it may have replaced is not taken for removed. What goes wrong on the way ends in a WorkerExit.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from pipeline.codecs import policy_event, said_record
+from pipeline.codecs import policy_event, policy_history, said_record
 from pipeline.policies import Change, Control, Policy
 from pipeline.policies.control import Said, SaidControl, What
+from pipeline.policies.history import History
 from pipeline.settings import Settings
 from pipeline.streams import clients
 from pipeline.streams.reading import Record, open_reader, reachable
@@ -28,8 +29,9 @@ class Live:
 @dataclass(frozen=True, slots=True)
 class Everything:
     """Policies that are ``live``, those that are tried in the ``shadow``, and what is ``said`` about incidents, in the
-    order of their offsets; ``broken`` and ``broken_said`` say what is wrong with records; ``end`` of the topic.
-    ``ever_said``: is there a trace of anything said, be it that it was taken away?"""
+    order of their offsets; earlier states of policies, by name (``histories``); ``broken`` and ``broken_said`` say what
+    is wrong with records; ``end`` of the topic. ``ever_said``: is there a trace of anything said, be it that it was
+    taken away?"""
 
     live: tuple[Live, ...]
     broken: tuple[str, ...]
@@ -38,6 +40,7 @@ class Everything:
     broken_said: tuple[str, ...] = ()
     ever_said: bool = False
     shadow: tuple[Live, ...] = ()
+    histories: Mapping[str, History] = field(default_factory=dict)
 
     def control(self) -> Control:
         """The policies as one control record."""
@@ -65,6 +68,7 @@ async def read(settings: Settings) -> Everything:
     live: list[Live] = []
     shadow: list[Live] = []
     broken, said, broken_said = [], [], []
+    histories: dict[str, History] = {}
     for record in newest.values():
         end = max(end, record.offset + 1)
         if said_record.is_kind(record.key):
@@ -72,6 +76,10 @@ async def read(settings: Settings) -> Everything:
                 said.append(said_record.decode(record.key, record.value, record.offset))
             except said_record.BadSaid as error:
                 broken_said.append(f"{topic}/{record.partition} offset {record.offset}: {error}")
+            continue
+        if policy_history.is_history(record.key):
+            if record.value is not None:
+                histories |= _history(record)
             continue
         try:
             change = policy_event.decode(record.key, record.value, record.offset)
@@ -84,7 +92,27 @@ async def read(settings: Settings) -> Everything:
     live.sort(key=lambda one: one.offset)
     shadow.sort(key=lambda one: one.offset)
     ever_said = bool(said or broken_said)
-    return Everything(tuple(live), tuple(broken), end, tuple(there), tuple(broken_said), ever_said, tuple(shadow))
+    said_now = (tuple(there), tuple(broken_said), ever_said)
+    return Everything(tuple(live), tuple(broken), end, *said_now, tuple(shadow), histories)
+
+
+def _history(record: Record) -> dict[str, History]:
+    """By name; nothing of what cannot be read: it decides nothing, and the next change writes it anew."""
+    try:
+        found = policy_history.decode(record.key or b"", record.value or b"")
+    except policy_history.BadHistory:
+        return {}
+    return {found.name: found}
+
+
+async def change(settings: Settings, changes: Iterable[tuple[History, Policy | None]]) -> None:
+    """Put policies in force, or take them out of it (None), in this order, each after the history of what was before;
+    returns when the broker has all of it. Raises WorkerExit."""
+    records: list[tuple[bytes, bytes | None]] = []
+    for history, policy in changes:
+        value = None if policy is None else policy_event.encode(policy)
+        records += [policy_history.encode(history), (policy_event.key_of(history.name), value)]
+    await _send(settings, records)
 
 
 async def write(settings: Settings, policies: Iterable[Policy], *, shadow: bool = False) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import faust
 
-from pipeline.codecs import policy_event, said_record
+from pipeline.codecs import policy_event, policy_history, said_record
 from pipeline.flow.dead_letter import dead_letter
 from pipeline.policies import Control
 from pipeline.policies.control import SaidControl
@@ -70,6 +70,8 @@ def register(app: faust.App, settings: Settings, telemetry: Telemetry) -> None:
             await spread_said(part)
         async for event in events.events():
             message = _Received.of(event.message)
+            if policy_history.is_history(message.key):
+                continue
             try:
                 if said_record.is_kind(message.key):
                     said = said_record.decode(message.key, message.value, message.offset)

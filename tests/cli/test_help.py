@@ -15,6 +15,7 @@ def test_the_first_page_says_what_it_is_how_to_try_it_and_every_verb() -> None:
     assert "calmstream broker --topics" in page
     for verb in (
         "worker",
+        "backtest",
         "broker",
         "topics",
         "state",
@@ -48,6 +49,8 @@ def test_the_first_page_says_what_it_is_how_to_try_it_and_every_verb() -> None:
         ["policy", "apply"],
         ["policy", "list"],
         ["policy", "remove"],
+        *(["policy", verb] for verb in ("diff", "promote", "rollback", "history")),
+        ["backtest"],
         *(["silence", verb] for verb in ("add", "list", "expire")),
         *(["maintenance", verb] for verb in ("add", "list", "expire")),
         ["incidents"],

@@ -168,3 +168,104 @@ def test_a_wrong_policy_in_the_configuration_is_refused_by_its_place_and_key(tmp
     )
     with pytest.raises(ConfigurationError, match=r"policies\.1: detection\.season is 'x'; use auto, none, daily or"):
         load(tmp_path / "c.yaml")
+
+
+HISTORY = "name: cart\nmatch: [service.name=cart]\ndetection: {{alert_budget: {budget}}}\n"
+
+
+def _apply(settings: Mapping[str, str], directory: Path, budget: float, *more: str) -> None:
+    (directory / "cart.yaml").write_text(HISTORY.format(budget=budget))
+    done = invoke(settings, "policy", "apply", str(directory / "cart.yaml"), "--author", "ada", *more)
+    assert done.returncode == 0, done.stderr
+
+
+def _budget(settings: Mapping[str, str]) -> list[float]:
+    listed = invoke(settings, "policy", "list", "--json").stdout.splitlines()
+    return [json.loads(line)["detection"]["alert_budget"] for line in listed]
+
+
+def test_a_policy_is_rolled_back_to_what_it_was_and_forward_again(settings: Mapping[str, str], tmp_path: Path) -> None:
+    for budget in (0.1, 0.2, 0.4):
+        _apply(settings, tmp_path, budget)
+    done = invoke(settings, "policy", "rollback", "cart")
+    assert done.stdout.startswith("rolled back  cart@")
+    assert _budget(settings) == [0.2]
+    assert invoke(settings, "policy", "rollback").returncode == 0  # the one that was changed last
+    assert _budget(settings) == [0.4]
+    first = json.loads(invoke(settings, "policy", "history", "cart", "--json").stdout.splitlines()[-2])
+    assert first["policy"]["detection"] == {"alert_budget": 0.1}
+    shown = invoke(settings, "policy", "history", "cart").stdout.splitlines()
+    version = next(line.split()[0] for line in shown if '"alert_budget": 0.1}' in line)
+    assert invoke(settings, "policy", "rollback", "cart", "--to", version).returncode == 0
+    assert _budget(settings) == [0.1]
+    assert "ada" in shown[-1]
+
+
+def test_what_was_there_for_the_first_time_is_rolled_back_to_nothing_and_what_was_removed_comes_back(
+    settings: Mapping[str, str], tmp_path: Path
+) -> None:
+    _apply(settings, tmp_path, 0.1)
+    assert "cart@" in invoke(settings, "policy", "rollback", "cart").stdout
+    assert _budget(settings) == []
+    _apply(settings, tmp_path, 0.3)
+    assert invoke(settings, "policy", "remove", "cart").returncode == 0
+    assert invoke(settings, "policy", "rollback", "cart", "--comment", "too quiet").returncode == 0
+    assert _budget(settings) == [0.3]
+    last = json.loads(invoke(settings, "policy", "history", "cart", "--json").stdout.splitlines()[0])
+    assert (last["policy"], last["why"]) == (None, "rolled back: too quiet")
+
+
+def test_a_policy_is_promoted_from_the_shadow_and_that_can_be_taken_back(
+    settings: Mapping[str, str], tmp_path: Path
+) -> None:
+    _apply(settings, tmp_path, 0.1)
+    _apply(settings, tmp_path, 0.2, "--shadow")
+    assert _budget(settings) == [0.1]
+    assert invoke(settings, "policy", "promote", "cart").stdout.startswith("promoted  cart@")
+    assert _budget(settings) == [0.2]
+    assert invoke(settings, "policy", "list", "--shadow").stderr == "No policies.\n"
+    assert invoke(settings, "policy", "rollback", "cart").returncode == 0
+    assert _budget(settings) == [0.1]
+    again = invoke(settings, "policy", "promote", "cart")
+    assert (again.returncode, again.stderr.partition(";")[0]) == (1, "No policy cart is in the shadow")
+
+
+def test_what_differs_is_shown_key_by_key(settings: Mapping[str, str], tmp_path: Path) -> None:
+    _apply(settings, tmp_path, 0.1)
+    same = invoke(settings, "policy", "diff", str(tmp_path / "cart.yaml"))
+    assert (same.returncode, same.stderr) == (0, "Nothing differs.\n")
+    (tmp_path / "new.yaml").write_text(
+        "name: cart\nmatch: []\npriority: 2\ndetection: {alert_budget: 0.2, direction: up}\n"
+    )
+    done = invoke(settings, "policy", "diff", str(tmp_path / "new.yaml"), "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout) == {
+        "policy": "cart",
+        "signals": 0,
+        "changes": [
+            {"key": "match", "before": ["service.name=cart"], "after": []},
+            {"key": "priority", "before": 0, "after": 2},
+            {"key": "alert_budget", "before": 0.1, "after": 0.2},
+            {"key": "direction", "before": "both", "after": "up"},
+        ],
+    }
+    applied = invoke(settings, "policy", "diff", "base", "in-force")
+    assert [line.split() for line in applied.stdout.splitlines()[2:]] == [["alert_budget", "0.5", "→", "0.1"]]
+    taken = json.loads(invoke(settings, "policy", "diff", "in-force", "base", "--json").stdout)
+    assert taken["changes"] == [{"key": "alert_budget", "before": 0.1, "after": 0.5}]
+    unknown = invoke(settings, "policy", "diff", "nothing")
+    assert unknown.returncode == 2
+    assert "'nothing' is no file, and no policy that is in force" in " ".join(unknown.stderr.split())
+
+
+def test_nothing_to_roll_back_to_is_said(settings: Mapping[str, str], tmp_path: Path) -> None:
+    done = invoke(settings, "policy", "rollback")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Nothing is known of earlier states of any policy")
+    assert invoke(settings, "policy", "history", "cart").returncode == 1
+    _apply(settings, tmp_path, 0.1)
+    wrong = invoke(settings, "policy", "rollback", "cart", "--to", "cart@ffff")
+    assert (wrong.returncode, wrong.stderr.partition(";")[0]) == (
+        1,
+        "There is no state of cart to go back to of version cart@ffff",
+    )
