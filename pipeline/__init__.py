@@ -32,6 +32,10 @@ The way of the data, and the rooms that it passes (folders of this package; ``de
                        ▼   and calm.anomalies to topics of their own
                   calm.shadow.incidents …                                                       for people to compare
 
+      deliver          │   sinks/      each destination in its own protocol; a summary when it was away
+                       ▼
+                  Alertmanager   PagerDuty   Slack   webhooks   CDEvents
+
     records/      the frozen values that all of them exchange
     policies/     what people decide: detector policy, matchers, redaction, silences, maintenance, orders for incidents
     flow/         one pure chain per role (ingest, join, score, correlate): messages in, records and counts out

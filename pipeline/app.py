@@ -31,6 +31,7 @@ from pipeline.signals.aliases import ATTRIBUTES
 from pipeline.streams import control_topic, incident_state, policy_spread, security
 from pipeline.streams.agents_group import AgentsWatch
 from pipeline.streams.clients import MAX_RECORD_BYTES
+from pipeline.streams.deliver import DeliverService
 from pipeline.streams.endpoints.pages import Endpoints
 from pipeline.streams.shard import ShardService, Stage
 from pipeline.streams.topic_table import plan
@@ -47,6 +48,7 @@ class Worker:
     probe: BrokerProbe
     endpoints: Endpoints
     telemetry: Telemetry
+    deliveries: tuple[DeliverService, ...]
 
 
 def stages(settings: Settings) -> tuple[Stage, ...]:
@@ -149,7 +151,10 @@ def create(settings: Settings) -> Worker:
     shards = tuple(ShardService(stage, settings, telemetry) for stage in own)
     probe = BrokerProbe(settings)
     endpoints = Endpoints(settings, shards, telemetry)
-    for service in (endpoints, probe, *shards):
+    # incidents → people and machines that act: each sink by itself
+    sinks = settings.sinks if "deliver" in settings.worker.roles else ()
+    deliveries = tuple(DeliverService(sink, settings, telemetry) for sink in sinks)
+    for service in (endpoints, probe, *shards, *deliveries):
         app.service(service)
     # policies → the log of every score shard
     if "score" in settings.worker.roles:
@@ -162,7 +167,7 @@ def create(settings: Settings) -> Worker:
         app.boot_strategy.enable_kafka = False
     else:
         app.service(AgentsWatch(app, settings))
-    return Worker(app, shards, probe, endpoints, telemetry)
+    return Worker(app, shards, probe, endpoints, telemetry, deliveries)
 
 
 def flow_config(settings: Settings) -> FlowConfig:

@@ -139,6 +139,24 @@ class Telemetry:
             "Measures the time from the end of the deciding window to the incident's record, by the clock; it includes "
             "time.allowed_lateness_seconds.",
         )
+        self.deliveries = self._counter(
+            "calmstream_deliveries", "Counts the messages to a sink, by what became of them.", "sink outcome"
+        )
+        self.delivery_latency = self._histogram(
+            "calmstream_delivery_latency_seconds",
+            "Measures the time from an incident's record to the acknowledgement of a sink.",
+            "sink",
+        )
+        self.deliveries_waiting = self._gauge(
+            "calmstream_deliveries_waiting",
+            "Says how many transitions of incidents a sink is still to be told.",
+            "sink",
+        )
+        self.delivery_age = self._gauge(
+            "calmstream_oldest_waiting_seconds",
+            "Says how old the oldest transition is that a sink is still to be told; 0 when none is.",
+            "sink",
+        )
         self.http_refused = self._counter(
             "calmstream_http_refused",
             "Counts the requests to the worker's own endpoints that were refused, by reason.",

@@ -18,6 +18,7 @@ from pipeline.cli import (
     signal,
     signals,
     silence,
+    sinks,
     state,
     topics,
     why,
@@ -68,6 +69,7 @@ app.add_typer(topics.app, name="topics", rich_help_panel=_RUN)
 app.add_typer(policy.app, name="policy", rich_help_panel=_RUN)
 app.add_typer(silence.app, name="silence", rich_help_panel=_RUN)
 app.add_typer(maintenance.app, name="maintenance", rich_help_panel=_RUN)
+app.add_typer(sinks.app, name="sinks", rich_help_panel=_RUN)
 app.add_typer(state.app, name="state", rich_help_panel=_RUN)
 app.add_typer(incidents.app, name="incidents", rich_help_panel=_LOOK)
 app.command("signals", rich_help_panel=_LOOK)(signals.signals)

@@ -12,7 +12,7 @@ def acls(
     role: Annotated[
         list[str] | None,
         typer.Option(
-            help="A role: ingest, join, score, correlate, producer, reader, look, operate or admin. Repeatable."
+            help="A role: ingest, join, score, correlate, deliver, producer, reader, look, operate, admin. Repeatable."
         ),
     ] = None,
     principal: Annotated[

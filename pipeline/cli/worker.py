@@ -19,7 +19,7 @@ def worker(
     config: Annotated[Path | None, typer.Option(help="YAML file with the configuration.")] = None,
     roles: Annotated[
         str | None,
-        typer.Option(help="Roles to run, with commas: ingest,join,score,correlate (the default), shadow."),
+        typer.Option(help="Roles to run, with commas: ingest,join,score,correlate,deliver (the default), shadow."),
     ] = None,
     bootstrap: Annotated[str | None, typer.Option(help="Address of the Kafka broker, host:port.")] = None,
 ) -> None:
@@ -72,4 +72,4 @@ async def _run(settings: Any) -> int:
     from pipeline.streams.worker import run
 
     worker = app.create(settings)
-    return int(await run(worker.app, worker.shards, worker.probe, worker.endpoints, settings))
+    return int(await run(worker.app, worker.shards, worker.probe, worker.endpoints, settings, worker.deliveries))

@@ -24,6 +24,7 @@ from pipeline.settings.sections import (
     TopicSettings,
     WorkerSettings,
 )
+from pipeline.settings.sinks import SinkSettings
 from pipeline.settings.whole import Settings
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Role",
     "RoleSettings",
     "Settings",
+    "SinkSettings",
     "StateSettings",
     "TimeSettings",
     "TopicSettings",

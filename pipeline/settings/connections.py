@@ -169,6 +169,11 @@ def _refuse_halves(section: Section) -> None:
         raise ValueError("tls_key_password and tls_key_password_file are both given; give one")
 
 
+def read_secret_file(path: str, setting: str) -> str:
+    """A secret that stands in a file. Raises ConfigurationError."""
+    return _secret(SecretStr(""), path, setting)
+
+
 def _secret(value: SecretStr, path: str, setting: str) -> str:
     """From the file where one is named; the end of its last line is not part of it."""
     if not path:

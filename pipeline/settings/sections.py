@@ -9,7 +9,7 @@ from pipeline.policies.redaction import REPLACEMENT, Redaction, RedactionRule
 from pipeline.policies.roles import GivenRoles, Meant, meant_of
 from pipeline.records import Kind
 
-Role = Literal["ingest", "join", "score", "correlate", "shadow"]
+Role = Literal["ingest", "join", "score", "correlate", "shadow", "deliver"]
 Format = Literal[
     "json_points",
     "otlp_metrics",
@@ -194,7 +194,7 @@ class RoleSettings(Section):
 class WorkerSettings(Section):
     """Bounds on the life of a worker process."""
 
-    roles: tuple[Role, ...] = Field(("ingest", "join", "score", "correlate"), min_length=1)
+    roles: tuple[Role, ...] = Field(("ingest", "join", "score", "correlate", "deliver"), min_length=1)
     loop_blocked_seconds: float = Field(30.0, ge=2, description="a blocked event loop ends the worker after this long")
     shutdown_seconds: float = Field(15.0, ge=1)
     log_format: Literal["text", "json"] = Field("text", description="lines for people, or one JSON object a line")

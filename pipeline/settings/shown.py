@@ -17,9 +17,17 @@ _HIDDEN = "***"
 
 def shown(settings: Settings) -> dict[str, Any]:
     """What the settings are, with nothing but what JSON has."""
-    written: dict[str, Any] = _plain(settings.model_dump(exclude={"policies", "roles"}))
+    written: dict[str, Any] = _plain(settings.model_dump(exclude={"policies", "roles", "sinks"}))
     roles = settings.roles.shown()
-    return written | {"policies": [form_of(policy) for policy in settings.policies], "roles": roles}
+    sinks = [
+        _plain(sink.model_dump(exclude={"matchers"})) | {"matchers": [str(each) for each in sink.matchers]}
+        for sink in settings.sinks
+    ]
+    return written | {
+        "policies": [form_of(policy) for policy in settings.policies],
+        "roles": roles,
+        "sinks": sinks,
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -23,6 +23,7 @@ from pipeline.settings.sections import (
     WorkerSettings,
     default_inputs,
 )
+from pipeline.settings.sinks import SinkSettings
 
 
 class Settings(BaseSettings):
@@ -49,6 +50,7 @@ class Settings(BaseSettings):
     policies: tuple[Annotated[InstanceOf[Policy], BeforeValidator(policy_of)], ...] = ()
     incidents: IncidentSettings = IncidentSettings()
     roles: RoleSettings = RoleSettings()
+    sinks: tuple[SinkSettings, ...] = ()
     http: HttpSettings = HttpSettings()
     worker: WorkerSettings = WorkerSettings()
 
@@ -69,6 +71,11 @@ class Settings(BaseSettings):
         twice = sorted({topic for topic in seen if seen.count(topic) > 1})
         if twice:
             raise ValueError(f"inputs: topic {', '.join(twice)} is named twice; name each input topic once")
+        names = [sink.name for sink in self.sinks]
+        if again := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"sinks: {', '.join(again)} is named twice; give each sink a name of its own")
+        if not self.sinks and set(self.worker.roles) == {"deliver"}:
+            raise ValueError("worker.roles: deliver has nothing to do, for there are no sinks; give some in sinks")
         PolicyTable(self.detection, self.policies)  # refuses a name that is given twice
         if self.state.checkpoint_interval_seconds > self.state.max_state_age_seconds:
             raise ValueError("state.checkpoint_interval_seconds must not be above state.max_state_age_seconds")

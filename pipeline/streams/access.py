@@ -18,7 +18,11 @@ Operation = Literal["READ", "WRITE", "CREATE", "ALTER", "DESCRIBE", "DESCRIBE_CO
 
 _INPUTS = "inputs"
 #: Checkpoints, and the consumer group of the shards that they are of, by their names without the prefix.
-_STATES = tuple(row.name for row in OUTPUTS if row.name.endswith(".state") and "incidents" not in row.name)
+_STATES = tuple(
+    row.name
+    for row in OUTPUTS
+    if row.name.endswith(".state") and not row.name.startswith("deliver") and "incidents" not in row.name
+)
 #: The group of the ordinary agents of all roles.
 AGENTS = "agents"
 
@@ -88,6 +92,8 @@ WORKERS: Mapping[str, tuple[Uses, ...]] = {
             "shadow.suppressions",
         ),
     ),
+    # its groups, one a sink, and the topics of sinks are named by the settings
+    "deliver": (Uses(("incidents", "deliver.state"), ("deliver.state", "dead-letter")),),
 }
 #: Everything in the table.
 _ALL = (_INPUTS, *(row.name for row in OUTPUTS))
@@ -104,6 +110,7 @@ ROLES = (*WORKERS, *OTHERS)
 
 def topics_of(settings: Settings, roles: Iterable[str]) -> set[str]:
     """Full names of the topics that these roles of a worker read and write, and check at their start."""
+    roles = [role for role in roles if role != "deliver" or settings.sinks]
     return {grant.name for role in roles for grant in grants(settings, role) if grant.operation == "DESCRIBE_CONFIGS"}
 
 
@@ -113,6 +120,10 @@ def grants(settings: Settings, role: str) -> list[Grant]:
     listed = [
         grant for uses in parts if role in OTHERS or _is_there(settings, uses.reads[0]) for grant in _of(settings, uses)
     ]
+    if role == "deliver":
+        groups = (f"{settings.topic_prefix}deliver.{sink.name}" for sink in settings.sinks)
+        listed += [Grant("group", group, "READ") for group in groups]
+        listed += [Grant("topic", sink.topic, "WRITE") for sink in settings.sinks if sink.topic]
     if role == "admin":
         listed += _administration(settings)
     return merged([listed])

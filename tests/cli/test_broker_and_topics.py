@@ -38,7 +38,7 @@ def test_the_broker_says_where_it_is_what_it_forgets_and_what_a_worker_needs() -
         assert f"CALMSTREAM_BROKER__IDEMPOTENCE=if-available calmstream worker --bootstrap {bootstrap}" in running.out
         assert "created  calm.points" in running.out
         checked = invoke({}, "topics", "check", "--bootstrap", bootstrap)
-        assert (checked.returncode, checked.stdout) == (0, f"All 30 topics are as they should be on {bootstrap}.\n")
+        assert (checked.returncode, checked.stdout) == (0, f"All 31 topics are as they should be on {bootstrap}.\n")
         wrong = invoke({"CALMSTREAM_TOPICS__PARTITIONS": "8"}, "topics", "check", "--bootstrap", bootstrap)
         assert wrong.returncode == 3
         assert "calm.signals: it has 4 partitions and 8 are expected\n  → to keep it, set" in wrong.stderr

@@ -13,12 +13,14 @@ PAGE = DOCS / "metrics.md"
 
 #: What a label stands for, and how many values it can have.
 LABELS = {
-    "role": "`ingest`, `join-logs`, `join-spans`, `score` or `correlate`; `shadow-copy`, `shadow-score` and "
+    "role": "`ingest`, `join-logs`, `join-spans`, `score`, `correlate` or `deliver`; `shadow-copy`, `shadow-score` and "
     "`shadow-correlate` of the role `shadow`",
     "topic": "a topic that the configuration names, or one of our own",
     "partition": "a partition's number, or topic/number where the meaning says so",
     "reason": "one of those in [operations.md](operations.md#reasons-of-drops); of refused requests one of a fixed few",
     "transition": "a transition of an [anomaly](schema/anomaly.json) or of an [incident](incidents.md#its-life)",
+    "sink": "a sink that the configuration names",
+    "outcome": "`delivered`, `summarised`, `failed` (tried again) or `refused` (for good)",
     "version": "the version of this worker",
 }
 

@@ -22,7 +22,7 @@ SECRET = "correct horse battery staple"
 #: Users that may do everything, by how they come; the roles' users come by PLAIN and may do what they are granted.
 USERS = {"PLAIN": "plain", "SCRAM-SHA-256": "scram256", "SCRAM-SHA-512": "scram512", "OAUTHBEARER": "bearer"}
 ROLE_USERS = (
-    *("ingest", "join", "score", "correlate", "shadow"),
+    *("ingest", "join", "score", "correlate", "shadow", "deliver"),
     *("producer", "reader", "look", "operate", "admin", "nobody"),
 )
 

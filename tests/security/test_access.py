@@ -107,7 +107,10 @@ def test_several_roles_of_one_user_are_one_list() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--role", "king"], "no role is named king; there are ingest, join, score, correlate, shadow, producer"),
+        (
+            ["--role", "king"],
+            "no role is named king; there are ingest, join, score, correlate, shadow, deliver",
+        ),
         (["--json", "--commands"], "--json and --commands are two forms of the same; give one"),
     ],
 )

@@ -8,9 +8,12 @@ import asyncio
 import json
 import re
 import urllib.request
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from operator import attrgetter
+from threading import Thread
 from typing import get_args
 
 import pytest
@@ -27,6 +30,7 @@ from pipeline.streams import access, clients, control_topic, groups, topics
 from pipeline.streams.broker_process import LOOPBACK
 from pipeline.streams.exits import Exit
 from pipeline.streams.topic_table import OUTPUTS
+from tests.benchmarks.load import create_topic
 from tests.flow.secrets import SECRET as TOLD
 from tests.security.server import SECRET, SecureKafka
 from tests.streams.every_input import (
@@ -85,13 +89,22 @@ class Setup:
 
     server: SecureKafka
     run: TelemetryRun
+    refuses: str  # an address that takes nothing
     answers: dict[str, bytes] = field(default_factory=dict)
 
     def environment(self, user: str) -> dict[str, str]:
         changes = self.server.with_password("PLAIN", user) | {"REDACTION__RULES": RULES}
+        changes |= {"SINKS": json.dumps(self.sinks())}
         if user == "ingest":  # which reads what others send as they send it
             changes |= {"HTTP__TOKEN": TOKEN, "WORKER__LOG_LEVEL": "DEBUG"}
         return self.run.environment() | {f"CALMSTREAM_{key}": value for key, value in changes.items()}
+
+    def sinks(self) -> list[dict[str, str]]:
+        """One that takes everything, and one that takes nothing, so that there are dead letters."""
+        return [
+            {"name": "bus", "type": "cdevents", "topic": f"{PREFIX}cdevents"},
+            {"name": "wall", "type": "alertmanager_webhook", "url": self.refuses},
+        ]
 
     def settings(self, user: str) -> Settings:
         broker = {
@@ -99,9 +112,8 @@ class Setup:
         }
         plain = self.run.settings()
         inputs = [source.model_dump() for source in plain.inputs]
-        return load(
-            overrides={"topic_prefix": PREFIX, "broker": broker, "topics": {"partitions": PARTITIONS}, "inputs": inputs}
-        )
+        named = {"topic_prefix": PREFIX, "broker": broker, "topics": {"partitions": PARTITIONS}}
+        return load(overrides={**named, "inputs": inputs, "sinks": self.sinks()})
 
     def worker(self, role: str) -> WorkerProcess:
         arguments = ("worker", "--roles", role)
@@ -119,11 +131,38 @@ class Setup:
 
 
 @pytest.fixture(scope="module")
-def setup(secure_kafka: SecureKafka, tmp_path_factory: pytest.TempPathFactory) -> Setup:
+def setup(secure_kafka: SecureKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
     """Topics made by ``admin``, who is one of those that are tested."""
-    setup = Setup(secure_kafka, TelemetryRun(secure_kafka, PREFIX, tmp_path_factory.mktemp("least")))
+    run = TelemetryRun(secure_kafka, PREFIX, tmp_path_factory.mktemp("least"))
+    with refusing() as address:
+        yield made(Setup(secure_kafka, run, address))
+
+
+@contextmanager
+def refusing() -> Iterator[str]:
+    """The address of a destination that refuses everything for good."""
+
+    class Refuse(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_error(400)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer((LOOPBACK, 0), Refuse) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://{LOOPBACK}:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def made(setup: Setup) -> Setup:
+    """With what each user may do, and with topics."""
     for user in access.ROLES:
-        asyncio.run(secure_kafka.grant(user, access.grants(setup.settings(user), user)))
+        asyncio.run(setup.server.grant(user, access.grants(setup.settings(user), user)))
+    asyncio.run(create_topic(setup.server.bootstrap, f"{PREFIX}cdevents", 1))
     asyncio.run(topics.create(setup.settings("admin")))
     return setup
 
@@ -147,6 +186,8 @@ def audit(setup: Setup) -> Audit:
         setup.run.wait_until_through(workers["correlate"])
         last = workers["correlate"]
         last.wait_until(lambda: bool(setup.run.read("incidents.state")), "done with the newest state of incidents")
+        deliver = workers["deliver"]
+        deliver.wait_until(lambda: has_delivered(deliver), "done with an incident", within_seconds=120)
         setup.answers |= {path: answer(workers["ingest"], path) for path in ("/config", "/metrics", "/ready")}
         stopped(workers)
     asyncio.run(produced(setup))
@@ -217,7 +258,7 @@ def agents_in(setup: Setup) -> int:
 def stopped(workers: dict[str, WorkerProcess]) -> None:
     """In the order of the data, each when it has read all that those before it wrote."""
     for role, worker in workers.items():
-        if role != "ingest":
+        if role not in ("ingest", "deliver"):
             worker.wait_until(lambda worker=worker: has_read_all(worker), "at the end of its topics")  # type: ignore[misc]
         assert worker.stop() == Exit.CLEAN, worker.log()
 
@@ -225,6 +266,13 @@ def stopped(workers: dict[str, WorkerProcess]) -> None:
 def has_read_all(worker: WorkerProcess) -> bool:
     lags = [lag for name, lag in worker.metrics().items() if name.startswith("calmstream_lag_messages{")]
     return bool(lags) and not any(lags)
+
+
+def has_delivered(worker: WorkerProcess) -> bool:
+    """Something to the one sink, and nothing to the other?"""
+    metrics = worker.metrics()
+    wanted = ('{outcome="delivered",sink="bus"}', '{outcome="refused",sink="wall"}')
+    return all(metrics.get(f"calmstream_deliveries_total{labels}") for labels in wanted)
 
 
 async def damage(setup: Setup) -> None:

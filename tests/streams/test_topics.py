@@ -75,6 +75,7 @@ def test_a_checkpoint_topic_has_as_many_partitions_as_what_its_role_reads() -> N
         "calm.shadow-copy.state": 2,
         "calm.shadow-score.state": 8,
         "calm.shadow-correlate.state": 2,
+        "calm.deliver.state": 5,
         "calm.incidents": 5,
         "calm.incidents.state": 5,
         "calm.control": 1,
@@ -103,6 +104,7 @@ def test_state_is_compacted_and_the_rest_is_deleted_by_age() -> None:
         "calm.shadow-copy.state",
         "calm.shadow-score.state",
         "calm.shadow-correlate.state",
+        "calm.deliver.state",
     }
     assert all(("retention.ms" in spec.configs) == (spec.cleanup == "delete") for spec in planned)
 

@@ -1,0 +1,1 @@
+"""Incidents → somebody else's protocol: one file per destination, and what is to be told when (``deliveries``)."""
