@@ -4,13 +4,14 @@ Guarantee: all policies of all files, or one error that names every fault with i
 """
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from pipeline.policies import Policy, PolicyError
-from pipeline.policies.form import policy_of
+from pipeline.policies.form import faults_of, policy_of
 from pipeline.settings import ConfigurationError
 
 
@@ -23,11 +24,12 @@ def read_policies(paths: Sequence[Path]) -> list[Policy]:
         before = len(found) + len(wrong)
         for node, written in _documents(path, wrong):
             where = f"{path}:{node.start_mark.line + 1}"
-            try:
-                policy = _policy(node, written)
-            except PolicyError as error:
-                wrong.append(f"{path}:{_line(node, error.key)}: {_who(written)}{error}")
+            faults = [*(PolicyError(key, "is given twice") for key in _twice(node)), *faults_of(written)]
+            if faults:
+                lines = [(_line(node, fault.key), f"{_who(written)}{fault}") for fault in faults]
+                wrong.extend(f"{path}:{line}: {words}" for line, words in sorted(lines, key=itemgetter(0)))
                 continue
+            policy = policy_of(written)
             if policy.name in seen:
                 wrong.append(f"{where}: policy {policy.name} is given twice, first at {seen[policy.name]}")
             seen.setdefault(policy.name, where)
@@ -55,6 +57,11 @@ def _documents(path: Path, wrong: list[str]) -> Iterator[tuple[yaml.Node, Any]]:
         wrong.append(f"{path}{line}: not valid YAML or JSON: {getattr(error, 'problem', None) or error}")
         return
     for node, content in zip(nodes, contents, strict=True):
+        if isinstance(node, yaml.MappingNode) and len([1 for key, _ in node.value if key.value == "policies"]) > 1:
+            wrong.append(
+                f"{path}:{node.value[-1][0].start_mark.line + 1}: policies is given twice; make one list of them"
+            )
+            continue
         yield from _single(node, content)
 
 
@@ -68,12 +75,6 @@ def _single(node: yaml.Node | None, content: Any) -> Iterator[tuple[yaml.Node, A
         yield from zip(node.value, content, strict=True)
     else:
         yield node, content
-
-
-def _policy(node: yaml.Node, written: Any) -> Policy:
-    for key in _twice(node):
-        raise PolicyError(key, "is given twice")
-    return policy_of(written)
 
 
 def _twice(node: yaml.Node, path: str = "") -> Iterator[str]:

@@ -4,8 +4,9 @@ Guarantee: a policy that exists is valid; anything else raises ``PolicyError`` n
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, get_args
 
 Direction = Literal["both", "up", "down"]
@@ -101,7 +102,7 @@ class DetectorPolicy:
         the hard range takes away the other where they cross. Units join those that are there.
         """
         if unknown := sorted(changes.keys() - KEYS.keys()):
-            raise PolicyError(f"detection.{unknown[0]}", f"is not a key; there are {', '.join(KEYS)}")
+            raise PolicyError(f"detection.{unknown[0]}", f"is not a key; {there_are(unknown[0], KEYS)}")
         if changes.get("threshold_surprise") is not None and "alert_budget" in changes:
             raise PolicyError("detection.threshold_surprise", "replaces alert_budget; name one of the two")
         alone = replace(DetectorPolicy(), **{**_giving_way(DetectorPolicy(), changes), **changes})
@@ -109,6 +110,13 @@ class DetectorPolicy:
         if "min_absolute_by_unit" in merged:
             merged["min_absolute_by_unit"] = {**self.min_absolute_by_unit, **merged["min_absolute_by_unit"]}
         return replace(self, **{**_giving_way(self, merged), **merged})
+
+
+def there_are(given: str, keys: Iterable[str]) -> str:
+    """The keys that there are, and the one that was probably meant."""
+    near = get_close_matches(given, keys, 1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    return f"there are {', '.join(keys)}{meant}"
 
 
 def _giving_way(policy: DetectorPolicy, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline.policies.detector import PolicyError
+from pipeline.policies.detector import PolicyError, there_are
 from pipeline.policies.matcher import Matcher, parse
 from pipeline.policies.table import Policy
 from pipeline.records import NO_TIME, iso, to_us
@@ -25,7 +25,7 @@ def policy_of(written: Any) -> Policy:
     if not isinstance(written, Mapping):
         raise PolicyError("policy", f"is {written!r}; it must be a mapping with the keys {', '.join(KEYS)}")
     if unknown := sorted(str(key) for key in written if key not in KEYS):
-        raise PolicyError(unknown[0], f"is not a key of a policy; there are {', '.join(KEYS)}")
+        raise PolicyError(unknown[0], f"is not a key of a policy; {there_are(unknown[0], KEYS)}")
     for key in ("name", "match", "detection"):
         if key not in written:
             raise PolicyError(key, _MISSING[key])
@@ -41,6 +41,40 @@ def policy_of(written: Any) -> Policy:
     )
 
 
+def faults_of(written: Any) -> list[PolicyError]:
+    """Everything that is wrong with what would be a policy, key by key; nothing where it is one."""
+    whole = _fault(written)
+    if whole is None or not isinstance(written, Mapping):
+        return [whole] if whole else []
+    parts: list[Mapping[str, Any]] = [{key: written[key]} for key in written if key not in ("match", "detection")]
+    match, detection = written.get("match", []), written.get("detection", _DETECTION)
+    parts += [{"match": match}] if not isinstance(match, list | tuple) else []
+    parts += [{"detection": {key: detection[key]}} for key in detection] if isinstance(detection, Mapping) else []
+    found = [_fault({**_GOOD, **{str(key): value for key, value in part.items()}}) for part in parts]
+    found += [
+        _fault({key: value for key, value in _GOOD.items() if key != name}) for name in _GOOD if name not in written
+    ]
+    if isinstance(match, list | tuple):
+        found += [_matcher_fault(f"match.{number}", text) for number, text in enumerate(match)]
+    return [fault for fault in found if fault] or [whole]
+
+
+def _fault(written: Any) -> PolicyError | None:
+    try:
+        policy_of(written)
+    except PolicyError as error:
+        return error
+    return None
+
+
+def _matcher_fault(key: str, written: Any) -> PolicyError | None:
+    try:
+        _matcher(key, written)
+    except PolicyError as error:
+        return error
+    return None
+
+
 def form_of(policy: Policy) -> dict[str, Any]:
     """A policy as one would write it, with nothing but what JSON has."""
     written: dict[str, Any] = {"name": policy.name, "match": [str(matcher) for matcher in policy.match]}
@@ -51,6 +85,9 @@ def form_of(policy: Policy) -> dict[str, Any]:
     changes = policy.changes.items()
     return written | {"detection": {key: list(value) if isinstance(value, tuple) else value for key, value in changes}}
 
+
+_DETECTION = {"direction": "up"}
+_GOOD: Mapping[str, Any] = {"name": "a", "match": [], "detection": _DETECTION}
 
 _MISSING = {
     "name": "is missing; give the policy a name of its own",

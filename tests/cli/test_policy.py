@@ -147,6 +147,36 @@ def test_a_file_that_cannot_be_used_is_explained(text: str, said: str, tmp_path:
     assert said in str(refused.value)
 
 
+def test_every_fault_of_a_file_is_said_with_its_line_and_key(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(
+        "name: a b\nmatch:\n- pay\n- unit=ms\n- name=~(\neffective_at: soon\npriority: high\nmatches: []\n"
+        "detection:\n  alert_budgets: 3\n  direction: left\n  open_windows: 99\n  season: daily\n"
+    )
+    with pytest.raises(ConfigurationError) as refused:
+        read_policies([tmp_path / "p.yaml"])
+    lines = [line.removeprefix(f"  {tmp_path / 'p.yaml'}:") for line in str(refused.value).splitlines()[1:]]
+    said = [(int(line.partition(":")[0]), line.split(": ", 2)[2].split()[0]) for line in lines]
+    assert said == [
+        (1, "name"),
+        (3, "match.0"),
+        (5, "match.2"),
+        (6, "effective_at"),
+        (7, "priority"),
+        (8, "matches"),
+        (10, "detection.alert_budgets"),
+        (11, "detection.direction"),
+        (12, "detection.open_windows"),
+    ]
+    assert lines[6].endswith("; did you mean alert_budget?")
+    assert "did you mean match?" in lines[5]
+
+
+def test_two_lists_of_policies_in_one_document_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("policies: []\npolicies:\n- {name: a, match: [], detection: {direction: up}}\n")
+    with pytest.raises(ConfigurationError, match=r"p\.yaml:2: policies is given twice; make one list of them"):
+        read_policies([tmp_path / "p.yaml"])
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nothing\.yaml: cannot be read: No such file or directory"):
         read_policies([tmp_path / "nothing.yaml"])

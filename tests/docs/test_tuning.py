@@ -1,5 +1,6 @@
 """The walk on ``docs/tuning.md`` is what happens: each command prints what the page says."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -18,7 +19,12 @@ def test_each_command_prints_what_the_page_says(
     for name, text in walk.files(PAGE).items():
         (tmp_path / name).write_text(text)
     (tmp_path / "noisy_queue.py").write_text((DOCS / "examples/noisy_queue.py").read_text())
-    ours = {"CALMSTREAM_BROKER__BOOTSTRAP": embedded_broker.bootstrap, "CALMSTREAM_TOPIC_PREFIX": topic_prefix}
+    inputs = [{"topic": f"{topic_prefix}points", "format": "json_points"}]  # others share this broker
+    ours = {
+        "CALMSTREAM_BROKER__BOOTSTRAP": embedded_broker.bootstrap,
+        "CALMSTREAM_TOPIC_PREFIX": topic_prefix,
+        "CALMSTREAM_INPUTS": json.dumps(inputs),
+    }
     path = os.pathsep.join([str(CALMSTREAM.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
     settings = environment(ours) | {"PATH": path}
     steps = list(walk.steps(PAGE))
