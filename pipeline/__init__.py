@@ -39,6 +39,7 @@ The way of the data, and the rooms that it passes (folders of this package; ``de
     records/      the frozen values that all of them exchange
     policies/     what people decide: detector policy, matchers, redaction, silences, maintenance, orders for incidents
     flow/         one pure chain per role (ingest, join, score, correlate): messages in, records and counts out
+    sinks/        incidents in the protocols of others, one file a destination, and what to tell each next
     streams/      all Kafka and Faust: topics, the shard service that runs the chains, workers, brokers, how they are
                   secured, what becomes of their faults, saved state, growth, and the worker's own endpoints and logs
     replay/       the same chains over files or a stretch of Kafka

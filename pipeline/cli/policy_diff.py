@@ -32,8 +32,8 @@ def diff(
     """Show what B changes of A, or what A changes of what is in force: each key with its value before and after, and
     how many signals are meant.
 
-    `base` is the configuration alone, so `policy diff base in-force` shows everything that was applied since, be it by
-    people or by feedback. For instance: `calmstream policy diff checkout.yaml`
+    `base` is the configuration alone, so `policy diff base in-force` shows everything that was applied since. For
+    instance: `calmstream policy diff checkout.yaml`
 
     Exit codes: 0 nothing differs, 1 something does, 2 wrong arguments or policies, 4 broker not reached or lost.
     """
